@@ -1,0 +1,52 @@
+"""Who is asking, and whether they may.
+
+The gateway authenticates; a room asks the ``Authorizer`` before it answers. The decision itself is
+Kubernetes RBAC, so that one set of roles rules ``kubectl``, the SDKs and the pages alike.
+"""
+
+from dataclasses import dataclass, field
+
+from headwater.kube.client import Client
+from headwater.kube.meta.errors import StatusError
+from headwater.kube.meta.resources import SUBJECT_ACCESS_REVIEWS
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An authenticated caller."""
+
+    user: str
+    groups: tuple[str, ...] = ()
+    namespace: str = "default"
+    """The namespace that is meant when a request names none."""
+    display_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizer:
+    """Asks the Kubernetes API (``SubjectAccessReview``) what a caller may do."""
+
+    client: Client = field(repr=False)
+
+    async def allowed(
+        self, identity: Identity, verb: str, group: str, plural: str, namespace: str = "", name: str = ""
+    ) -> bool:
+        """Tell whether the caller may ``verb`` the resource in the namespace (empty: in the whole cluster)."""
+        attributes = {"verb": verb, "group": group, "resource": plural, "namespace": namespace, "name": name}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": identity.user, "groups": list(identity.groups), "resourceAttributes": attributes},
+        }
+        answer = await self.client.create(SUBJECT_ACCESS_REVIEWS, review)
+        return bool(answer.get("status", {}).get("allowed"))
+
+    async def require(
+        self, identity: Identity, verb: str, group: str, plural: str, namespace: str = "", name: str = ""
+    ) -> None:
+        """Raise ``StatusError`` 403 with who, what and where, unless the caller may do this."""
+        if await self.allowed(identity, verb, group, plural, namespace, name):
+            return
+        target = f"{plural}.{group}" if group else plural
+        where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+        raise StatusError(403, "Forbidden", f'User "{identity.user}" cannot {verb} {target} {where}')

@@ -1,0 +1,1 @@
+"""The vocabulary of Kubernetes objects: identities, names, selectors, conditions, owners, quantities, time."""
