@@ -22,7 +22,7 @@ class DatabaseTooNew(Exception):  # noqa: N818 - named after what is the matter,
 
 
 class Database:
-    """A connection pool and the two doors to it: ``run`` for transactions that write, ``read`` for those that do not."""
+    """A connection pool and its two doors: ``run`` for transactions that write, ``read`` for those that do not."""
 
     def __init__(self, engine: "Engine", url: str) -> None:
         self.engine = engine

@@ -30,7 +30,7 @@ def migrate(engine: Engine, room: str, revisions: Path) -> None:
     if current is not None and current not in known:
         raise DatabaseTooNew(
             f"The {room} tables in {engine.url.render_as_string()} were written by a newer version of Headwater "
-            f"(revision {current}; this version knows up to {head}): install that version, or use another data directory."
+            f"(revision {current}, this one knows {head}): install that version, or use another data directory."
         )
     _upgrade(engine, room, revisions)
 
