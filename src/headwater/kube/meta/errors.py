@@ -89,9 +89,7 @@ def already_exists(group: str, plural: str, name: str) -> StatusError:
 
 def conflict(group: str, plural: str, name: str, why: str = "") -> StatusError:
     """A write that was based on an older revision, or on a precondition that does not hold (409)."""
-    why = why or (
-        "the object has been modified; please apply your changes to the latest version and try again"
-    )
+    why = why or ("the object has been modified; please apply your changes to the latest version and try again")
     message = f'Operation cannot be fulfilled on {_qualified(group, plural)} "{name}": {why}'
     return StatusError(409, "Conflict", message, _details(group, plural, name))
 

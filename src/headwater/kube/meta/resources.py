@@ -66,9 +66,7 @@ PODS = Resource(
 )
 CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps", True, ("cm",))
 SECRETS = Resource("", "v1", "Secret", "secrets")
-SERVICE_ACCOUNTS = Resource(
-    "", "v1", "ServiceAccount", "serviceaccounts", True, ("sa",), (), frozenset({"token"})
-)
+SERVICE_ACCOUNTS = Resource("", "v1", "ServiceAccount", "serviceaccounts", True, ("sa",), (), frozenset({"token"}))
 SERVICES = Resource("", "v1", "Service", "services", True, ("svc",), ("all",), _STATUS)
 EVENTS = Resource("", "v1", "Event", "events", True, ("ev",))
 JOBS = Resource("batch", "v1", "Job", "jobs", True, (), ("all",), _STATUS)
