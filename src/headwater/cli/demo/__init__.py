@@ -1,0 +1,1 @@
+"""The demo: a real pipeline on real data, submitted with the unchanged ``kfp`` SDK from its own environment."""
