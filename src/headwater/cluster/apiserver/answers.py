@@ -1,0 +1,54 @@
+"""What the verbs answer, in a form that both the HTTP layer and the in-process client can hand on cheaply."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from headwater.cluster.store.documents import Document
+
+EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentList:
+    """A collection, or a page of it, as of one revision."""
+
+    documents: list[Document]
+    revision: int
+    continue_token: str = ""
+    remaining: int | None = None
+    """``metadata.remainingItemCount``: how many follow this page, where it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchItem:
+    """One change as a watcher with its selectors sees it."""
+
+    type: EventType
+    document: Document
+
+
+@dataclass(slots=True)
+class WriteOptions:
+    """The options that writes share."""
+
+    dry_run: bool = False
+    field_validation: Literal["Strict", "Warn", "Ignore"] = "Warn"
+    field_manager: str = ""
+    force: bool = False
+    """For server-side apply."""
+    warnings: list[str] = field(default_factory=list)
+    """Filled by the call: sentences for the caller, which HTTP sends as ``Warning`` headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOptions:
+    """What a delete may ask for."""
+
+    propagation: str = ""
+    """``Foreground``, ``Background``, ``Orphan``, or empty for the kind's default."""
+    grace_period_seconds: int | None = None
+    uid: str = ""
+    """Precondition."""
+    resource_version: str = ""
+    """Precondition."""
+    dry_run: bool = False

@@ -1,0 +1,5 @@
+"""The store."""
+
+
+class Store:
+    """Objects by bucket and name."""
