@@ -102,9 +102,7 @@ def stop(home: Home) -> bool:
     deadline = time.monotonic() + STOP_TIMEOUT
     while home.owner() == pid:
         if time.monotonic() > deadline:
-            raise DaemonError(
-                f"Headwater (pid {pid}) did not stop within {STOP_TIMEOUT:.0f} s; its log is {home.log}."
-            )
+            raise DaemonError(f"Headwater (pid {pid}) did not stop within {STOP_TIMEOUT:.0f} s; its log is {home.log}.")
         time.sleep(0.02)
     return True
 

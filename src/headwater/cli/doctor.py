@@ -50,7 +50,10 @@ def _python() -> Finding:
 def _sqlite() -> Finding:
     if sqlite3.sqlite_version_info < (3, 35):
         return Finding(
-            "SQLite", Verdict.FAIL, f"{sqlite3.sqlite_version} is too old", "Use a Python built with SQLite 3.35 or newer."
+            "SQLite",
+            Verdict.FAIL,
+            f"{sqlite3.sqlite_version} is too old",
+            "Use a Python built with SQLite 3.35 or newer.",
         )
     return Finding("SQLite", Verdict.OK, sqlite3.sqlite_version)
 

@@ -79,11 +79,17 @@ def up(
     home: HomeOption = None,
     gateway_port: Annotated[
         int | None,
-        typer.Option(help=f"Port of the dashboard and the APIs [default: the last one used, at first {DEFAULT_GATEWAY_PORT}].", show_default=False),
+        typer.Option(
+            help=f"Port of the dashboard and the APIs [default: the last one used, at first {DEFAULT_GATEWAY_PORT}].",
+            show_default=False,
+        ),
     ] = None,
     api_port: Annotated[
         int | None,
-        typer.Option(help=f"Port of the Kubernetes API [default: the last one used, at first {DEFAULT_API_PORT}].", show_default=False),
+        typer.Option(
+            help=f"Port of the Kubernetes API [default: the last one used, at first {DEFAULT_API_PORT}].",
+            show_default=False,
+        ),
     ] = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay in this terminal until Ctrl-C.")] = False,
 ) -> None:
@@ -241,12 +247,13 @@ def token(
     with one_sentence():
         if not place.database.exists():
             fail("There are no users yet; `headwater up` creates the first.")
-        from headwater.cli.tokens import UnknownUserError, issue_token
+        from headwater.cli.tokens import issue_token
+        from headwater.gateway.users import UserError
 
         try:
             typer.echo(issue_token(place, user, hours))
-        except UnknownUserError as error:
-            fail(str(error))
+        except UserError as error:
+            fail(f"{error}.")
 
 
 @app.command()

@@ -31,7 +31,7 @@ def load(data: Output[Dataset]) -> int:
     with open(data.path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*bunch.feature_names, "benign"])
-        for row, label in zip(bunch.data, bunch.target):
+        for row, label in zip(bunch.data, bunch.target, strict=True):
             writer.writerow([*row, label])
     data.metadata["rows"] = len(bunch.data)
     data.metadata["features"] = bunch.data.shape[1]
@@ -49,7 +49,7 @@ def split(data: Input[Dataset], test_fraction: float, seed: int, train: Output[D
         header = file.readline().strip()
         table = numpy.loadtxt(file, delimiter=",")
     parts = train_test_split(table, test_size=test_fraction, random_state=seed, stratify=table[:, -1])
-    for output, part in zip((train, test), parts):
+    for output, part in zip((train, test), parts, strict=True):
         numpy.savetxt(output.path, part, delimiter=",", header=header, comments="", fmt="%.10g")
         output.metadata["rows"] = len(part)
     print(f"{len(parts[0])} rows to learn from, {len(parts[1])} to judge by")
@@ -112,18 +112,18 @@ def evaluate(
 
 
 @dsl.component(base_image=IMAGE, packages_to_install=PACKAGES)
-def pick_best(
-    models: Input[list[Model]], scores: list[float], best: Output[Model]
-) -> NamedTuple("Choice", [("algorithm", str), ("accuracy", float)]):
+def pick_best(models: Input[list[Model]], scores: list[float], best: Output[Model]) -> NamedTuple(
+    "Choice", [("algorithm", str), ("accuracy", float)]
+):
     """Keep the model with the highest accuracy."""
     import shutil
     from collections import namedtuple
 
-    accuracy, winner = max(zip(scores, models), key=lambda pair: pair[0])
+    accuracy, winner = max(zip(scores, models, strict=True), key=lambda pair: pair[0])
     shutil.copyfile(winner.path, best.path)
     best.metadata.update(winner.metadata)
     best.metadata["accuracy"] = accuracy
-    for score, model in sorted(zip(scores, models), key=lambda pair: -pair[0]):
+    for score, model in sorted(zip(scores, models, strict=True), key=lambda pair: -pair[0]):
         print(f"{model.metadata['algorithm']:<24}{score:.4f}")
     return namedtuple("Choice", ["algorithm", "accuracy"])(winner.metadata["algorithm"], accuracy)
 
