@@ -4,6 +4,7 @@ The gateway authenticates; a room asks the ``Authorizer`` before it answers. The
 Kubernetes RBAC, so that one set of roles rules ``kubectl``, the SDKs and the pages alike.
 """
 
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from headwater.kube.client import Client
@@ -22,6 +23,17 @@ class Identity:
     display_name: str = ""
 
 
+@dataclass(slots=True)
+class Questions:
+    """How often the ``Authorizer`` was asked while one request was served."""
+
+    count: int = 0
+
+
+QUESTIONS: ContextVar[Questions | None] = ContextVar("questions", default=None)
+"""The running request's count, set by the gateway: it refuses the answer of a handler that had to ask and never did."""
+
+
 @dataclass(frozen=True, slots=True)
 class Authorizer:
     """Asks the Kubernetes API (``SubjectAccessReview``) what a caller may do."""
@@ -32,6 +44,9 @@ class Authorizer:
         self, identity: Identity, verb: str, group: str, plural: str, namespace: str = "", name: str = ""
     ) -> bool:
         """Tell whether the caller may ``verb`` the resource in the namespace (empty: in the whole cluster)."""
+        questions = QUESTIONS.get()
+        if questions is not None:
+            questions.count += 1
         attributes = {"verb": verb, "group": group, "resource": plural, "namespace": namespace, "name": name}
         review = {
             "apiVersion": "authorization.k8s.io/v1",

@@ -1,0 +1,160 @@
+"""The one front door: an HTTP server on this machine that mounts every room's routes behind the guard.
+
+Each route stands where the room put it; those of the APIs also below ``/pipeline``, where a Kubeflow installation has
+them. Errors become a page in the shell or JSON here, in one place, so that no handler shows a traceback.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from aiohttp import web
+
+from headwater.capability.identity import Authorizer
+from headwater.capability.routes import Access, Handler, PageRenderer, Route
+from headwater.database import Database
+from headwater.gateway.authentication import Authentication, without_identity_headers
+from headwater.gateway.errors import as_json, as_page, wants_page
+from headwater.gateway.guard import Guard, SignInNeeded, check_stream
+from headwater.gateway.headers import secure
+from headwater.gateway.login import Login
+from headwater.gateway.sessions import Sessions
+from headwater.gateway.static import StaticFiles
+from headwater.gateway.throttle import Throttle
+from headwater.gateway.tokens import Tokens
+from headwater.gateway.users import Users
+from headwater.kube.client import Client
+from headwater.kube.meta.errors import StatusError, internal
+from headwater.kube.meta.time import Clock
+
+log = logging.getLogger("headwater.gateway")
+
+_LARGEST_BODY = 64 * 1024 * 1024
+_SECONDS_TO_STOP = 1.0
+_PREFIXED = "/apis/"
+
+
+def migrate(database: Database) -> None:
+    """Bring the gateway's tables up to date. Raises ``DatabaseTooNew``."""
+    database.migrate("gateway", Path(__file__).parent / "migrations")
+
+
+class Gateway:
+    """Serves the dashboard, the APIs and the login on one address."""
+
+    def __init__(
+        self,
+        *,
+        users: Users,
+        tokens: Tokens,
+        sessions: Sessions,
+        authorizer: Authorizer,
+        client: Client,
+        routes: Sequence[Route],
+        render: PageRenderer,
+        static_roots: Mapping[str, Path],
+        clock: Clock,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+    ) -> None:
+        """``port`` 0 takes a free one; ``static_roots`` are the rooms' folders of scripts and styles by room."""
+        self.host = host
+        self.port = port
+        self.authorizer = authorizer
+        self._render = render
+        self._guard = Guard(Authentication(sessions, tokens, client))
+        login = Login(users, sessions, Throttle(clock), render)
+        self.routes: tuple[Route, ...] = (
+            Route("GET", "/healthz", _healthz, Access.PUBLIC),
+            *login.routes(),
+            *StaticFiles(static_roots).routes(),
+            *routes,
+        )
+        """Everything that is mounted, for whoever wants to check it."""
+        self._pages = frozenset((route.method, route.path) for route in self.routes if route.page)
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the dashboard is; final once it is started."""
+        return f"http://{self.host}:{self.port}"
+
+    def application(self) -> web.Application:
+        """Build the aiohttp application with every route guarded."""
+        app = web.Application(middlewares=[self._answer], client_max_size=_LARGEST_BODY)
+        for route in self.routes:
+            handler = self._guard.wrap(route)
+            app.router.add_route(route.method, route.path, handler)
+            if route.path.startswith(_PREFIXED):
+                app.router.add_route(route.method, "/pipeline" + route.path, handler)
+        app.on_response_prepare.append(check_stream)
+        app.on_response_prepare.append(secure)
+        return app
+
+    async def start(self) -> None:
+        """Listen. Raises ``OSError`` when the port is taken."""
+        runner = web.AppRunner(
+            self.application(), access_log=None, shutdown_timeout=_SECONDS_TO_STOP, handler_cancellation=True
+        )
+        await runner.setup()
+        site = web.TCPSite(runner, self.host, self.port)
+        try:
+            await site.start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self.port = int(runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening and end what is still being answered within a second."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @web.middleware
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        request = without_identity_headers(request)
+        route = request.match_info.route
+        page = (request.method, route.resource.canonical if route.resource else "") in self._pages
+        try:
+            try:
+                return await handler(request)
+            except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+                if route.resource is None:
+                    page = wants_page(request)
+                    await self._guard.admit(request, page=page)
+                raise _as_status(request, error) from None
+        except SignInNeeded as needed:
+            where = f"/login?next={quote(needed.path)}" if request.method == "GET" else "/login"
+            return web.HTTPSeeOther(where)
+        except StatusError as error:
+            return self._error(request, error, page=page)
+        except web.HTTPException as error:
+            if error.status < 400:
+                return error
+            return self._error(request, _as_status(request, error), page=page)
+        except ConnectionResetError:
+            raise
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            return self._error(request, internal("the log of the platform says more (`headwater logs`)"), page=page)
+
+    def _error(self, request: web.Request, error: StatusError, *, page: bool) -> web.Response:
+        if not page or (request.headers.get("HX-Request") and error.code == 401):
+            return as_json(error)
+        return as_page(request, error, self._render)
+
+
+def _as_status(request: web.Request, error: web.HTTPException) -> StatusError:
+    said = {
+        404: f"{request.path} is not an address of this platform.",
+        405: f"{request.method} is not possible on {request.path}.",
+        413: "The request is larger than 64 MiB.",
+    }
+    return StatusError(error.status, error.reason.replace(" ", ""), said.get(error.status, error.text or error.reason))
+
+
+async def _healthz(request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
