@@ -1,0 +1,65 @@
+"""The expressions of a pipeline: conditions of tasks and selectors of values, both in CEL.
+
+What ``kfp`` emits: ``inputs.parameter_values['x']`` compared by ``== != < <= > >=`` with a literal or another input,
+``int()`` and ``double()`` around operands, ``!(…)`` and ``&&``; and ``parseJson(string_value)["key"]``. All of CEL is
+accepted. The interpreter is loaded when a pipeline first has an expression.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+
+class ConditionError(ValueError):
+    """An expression that cannot be read, or that has no value for these inputs."""
+
+
+def check(expression: str) -> str | None:
+    """Return what is wrong with an expression's syntax, or None."""
+    try:
+        _compiled(expression)
+    except ConditionError as error:
+        return str(error)
+    return None
+
+
+def evaluate(expression: str, parameters: Mapping[str, Any]) -> bool:
+    """Tell whether a task's condition holds for its input parameters. Raises ``ConditionError``."""
+    value = _run(expression, {"inputs": {"parameter_values": dict(parameters)}})
+    if isinstance(value, bool):
+        return value
+    raise ConditionError(f"the condition {expression} is not true or false but {value!r}")
+
+
+def evaluate_selector(expression: str, value: Any) -> Any:
+    """Return the part of a value that the expression over ``string_value`` names. Raises ``ConditionError``."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return _run(expression, {"string_value": text})
+
+
+def _run(expression: str, variables: dict[str, Any]) -> Any:
+    import cel
+
+    context = cel.Context()
+    context.update(variables)
+    context.add_function("parseJson", json.loads)
+    try:
+        return _compiled(expression).execute(context)
+    except KeyError as error:
+        raise ConditionError(f"{expression} cannot be evaluated: there is no value {error}") from None
+    except Exception as error:
+        reason = str(error).partition(".")[0] or type(error).__name__
+        raise ConditionError(f"{expression} cannot be evaluated: {reason}") from None
+
+
+@lru_cache(maxsize=512)
+def _compiled(expression: str) -> Any:
+    import cel
+
+    try:
+        return cel.compile(expression)
+    except ValueError as error:
+        detail = next((line for line in str(error).splitlines() if "error" in line.lower()), str(error))
+        detail = detail.rpartition("ERROR: ")[2].removeprefix("<input>:")
+        raise ConditionError(f"{expression} is not a CEL expression: {detail}") from None
