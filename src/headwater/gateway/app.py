@@ -72,7 +72,7 @@ class Gateway:
             *routes,
         )
         """Everything that is mounted, for whoever wants to check it."""
-        self._pages = frozenset((route.method, route.path) for route in self.routes if route.page)
+        self._pages: set[Handler] = set()
         self._runner: web.AppRunner | None = None
 
     @property
@@ -85,6 +85,8 @@ class Gateway:
         app = web.Application(middlewares=[self._answer], client_max_size=_LARGEST_BODY)
         for route in self.routes:
             handler = self._guard.wrap(route)
+            if route.page:
+                self._pages.add(handler)
             app.router.add_route(route.method, route.path, handler)
             if route.path.startswith(_PREFIXED):
                 app.router.add_route(route.method, "/pipeline" + route.path, handler)
@@ -117,7 +119,7 @@ class Gateway:
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         request = without_identity_headers(request)
         route = request.match_info.route
-        page = (request.method, route.resource.canonical if route.resource else "") in self._pages
+        page = route.handler in self._pages
         try:
             try:
                 return await handler(request)

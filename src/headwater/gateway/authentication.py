@@ -1,11 +1,12 @@
 """Finding out who a request comes from: a session cookie, a personal token, or a service account's token.
 
-A bearer token wins over a cookie, and a wrong one is an error even when a good cookie stands beside it. Identity headers
-that a proxy would set (``kubeflow-userid``, ``kubeflow-groups``) are never believed: they are taken off every request.
+A bearer token wins over a cookie, and a wrong one is an error even when a good cookie stands beside it. Headers in which
+a proxy would name the user (``kubeflow-userid``, ``kubeflow-groups``) are never believed: every request loses them.
 """
 
 from dataclasses import dataclass
 from hmac import compare_digest
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -67,9 +68,7 @@ class Authentication:
         if scheme.lower() == "bearer":
             return Caller(await self._bearer(token.strip()))
         if scheme:
-            raise unauthorized(
-                f"The scheme {scheme[:20]!r} is not accepted here: send `Authorization: Bearer <token>`."
-            )
+            raise unauthorized(f"The scheme {scheme[:20]!r} is not accepted: send `Authorization: Bearer <token>`.")
         session_id = request.cookies.get(SESSION_COOKIE, "")
         user = await self._sessions.user_of(session_id) if session_id else None
         return None if user is None else Caller(user.identity, session_id)
@@ -88,8 +87,8 @@ class Authentication:
         namespace = name.removeprefix(_SERVICE_ACCOUNT).split(":")[0] if name.startswith(_SERVICE_ACCOUNT) else ""
         return Identity(name, tuple(user.get("groups") or ()), namespace or "default", name)
 
-    async def _review(self, token: str, audiences: list[str]) -> dict[str, object]:
-        spec: dict[str, object] = {"token": token}
+    async def _review(self, token: str, audiences: list[str]) -> dict[str, Any]:
+        spec: dict[str, Any] = {"token": token}
         if audiences:
             spec["audiences"] = audiences
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
@@ -99,7 +98,7 @@ class Authentication:
             if error.code >= 500:
                 raise
             return {"error": error.message}
-        status: dict[str, object] = answer.get("status") or {}
+        status: dict[str, Any] = answer.get("status") or {}
         return status
 
 
@@ -120,7 +119,5 @@ async def require_intent(request: web.Request, session_id: str) -> None:
     wanted = csrf_token(session_id)
     cookie = request.cookies.get(CSRF_COOKIE, "")
     if not (compare_digest(sent.encode(), wanted.encode()) and compare_digest(cookie.encode(), wanted.encode())):
-        why = (
-            f"the header {CSRF_HEADER} must carry the value of the cookie {CSRF_COOKIE}; reload the page and try again"
-        )
+        why = f"the header {CSRF_HEADER} must equal the cookie {CSRF_COOKIE}; reload the page and try again"
         raise forbidden("", "requests", "", why)

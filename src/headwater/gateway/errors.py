@@ -1,7 +1,7 @@
 """How the gateway says that something went wrong: a page in the shell for a person, JSON for a program.
 
-The JSON is what the pipelines API's gRPC gateway writes (``code`` is a gRPC code, ``message``, ``details``), so that the
-``kfp`` SDK prints the sentence.
+The JSON is what the gRPC gateway of Kubeflow Pipelines writes (``code`` is a gRPC code, ``message``, ``details``), so
+that the ``kfp`` SDK prints the sentence.
 """
 
 from collections.abc import Mapping

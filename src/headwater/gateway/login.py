@@ -26,9 +26,9 @@ _LARGEST_FORM = 16 * 1024
 
 
 def safe_next(path: str) -> str:
-    """Return where to go after signing in: a path on this site, else the home page.
+    r"""Return where to go after signing in: a path on this site, else the home page.
 
-    A browser reads ``//host`` and ``/\\host`` as another site, and drops control characters before it looks.
+    A browser reads ``//host`` and ``/\host`` as another site, and drops control characters before it looks.
     """
     fine = path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable() and "\\" not in path
     return path if fine and not path.startswith(("/login", "/logout")) else "/"
