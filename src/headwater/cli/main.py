@@ -211,7 +211,7 @@ def status(
 
 @app.command()
 def doctor(home: HomeOption = None) -> None:
-    """Check what this machine offers and say what to do about what is missing."""
+    """Check what this machine offers, and say what is missing."""
     from headwater.cli.doctor import examine
 
     findings = examine(Home.of(home))
@@ -242,7 +242,7 @@ def token(
     user: Annotated[str, typer.Option(help="Whose token.")] = "admin",
     hours: Annotated[float, typer.Option(min=0.01, help="How long it is valid.")] = 24.0,
 ) -> None:
-    """Print a new bearer token for the gateway, for example for kfp.Client(existing_token=…)."""
+    """Print a new bearer token, as for kfp.Client(existing_token=…)."""
     place = Home.of(home)
     with one_sentence():
         if not place.database.exists():
@@ -282,7 +282,7 @@ def reset(
     home: HomeOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Stop the platform and delete everything it keeps: objects, runs, artifacts, users. Asks first."""
+    """Delete everything the platform keeps. Asks first."""
     place = Home.of(home)
     if not place.path.exists():
         typer.echo(f"There is nothing at {place.path}.")
@@ -306,7 +306,7 @@ def version() -> None:
 
 @app.command()
 def demo(home: HomeOption = None) -> None:
-    """Start the platform if need be, run a real pipeline on it, and say where to look."""
+    """Run a real pipeline on real data; start first if need be."""
     from headwater.cli.demo.command import run_demo
 
     with one_sentence():
