@@ -145,7 +145,7 @@ def child_name(owner_name: str, *parts: str | int, max_length: int = 63) -> str:
     """Return the name of what ``owner_name`` creates for the role and attempt in ``parts``.
 
     A function of its arguments and a DNS label. When the joined text is one already, it is the name; else it is
-    lowered, replaced and cut, and ends in a hash of the arguments, so that different arguments never collide.
+    lowered, replaced and cut, and ends in a hash of the arguments, so that what was cut still tells names apart.
     """
     pieces = [owner_name, *(str(part) for part in parts)]
     text = "-".join(pieces)

@@ -1,10 +1,249 @@
-"""Strategic merge patch."""
+"""Strategic merge patch: what ``kubectl apply``, ``edit``, ``set`` and ``patch`` send for built-in kinds.
 
-from typing import Any
+Follows ``k8s.io/apimachinery/pkg/util/strategicpatch``. Objects merge by field, ``null`` removes. A list is replaced,
+unless the schema says ``x-kubernetes-patch-strategy: merge``: then objects in it merge by their merge key, and
+scalars are united. Directives inside the patch:
+
+- ``$patch: replace`` puts the rest of the object (or of the list) in place of what is there; ``$patch: delete``
+  removes the list item with that merge key, or everything in an object; ``$patch: merge`` is the default.
+- ``$setElementOrder/<list>`` gives the order of a merged list: the keys of all items that the sender knows.
+- ``$deleteFromPrimitiveList/<list>`` names the scalars to take out of a merged list.
+- ``$retainKeys`` names the only fields of the object that stay (``Deployment.spec.strategy``, volumes).
+"""
+
+from typing import Any, TypeAlias
 
 from headwater.kube.patch.errors import PatchError
 
+Node: TypeAlias = dict[str, Any]
 
-def strategic_merge(document: dict[str, Any], patch: Any, schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the document with the patch merged in by the schema's merge keys."""
-    raise PatchError("strategic merge is not built yet")
+_DIRECTIVE = "$patch"
+_RETAIN = "$retainKeys"
+_ORDER = "$setElementOrder/"
+_DELETE_SCALARS = "$deleteFromPrimitiveList/"
+_EMPTY: Node = {}
+
+
+def strategic_merge(document: Node, patch: Any, schema: Node) -> Node:
+    """Return the document with the patch merged in.
+
+    ``schema`` has its references resolved; merge keys and strategies are read from it. Raises ``PatchError`` with
+    the field's path when the patch does not fit it.
+    """
+    if not isinstance(patch, dict):
+        raise PatchError("a strategic merge patch must be a JSON object")
+    return _object(document, patch, schema, "")
+
+
+def _object(document: Node, patch: Node, schema: Node, path: str) -> Node:
+    directive = patch.get(_DIRECTIVE)
+    if directive is not None:
+        rest = {key: value for key, value in patch.items() if key != _DIRECTIVE}
+        if directive == "replace":
+            return _stripped_object(rest, schema, path)
+        if directive == "delete":
+            return {}
+        if directive != "merge":
+            raise PatchError(f"{_at(path)}unknown $patch directive {directive!r}: use replace, delete or merge")
+        patch = rest
+    merged = _retained(document, patch, path) if _RETAIN in patch else dict(document)
+    orders: dict[str, list[Any]] = {}
+    for key, value in patch.items():
+        if key == _RETAIN:
+            continue
+        if key.startswith(_ORDER):
+            orders[key[len(_ORDER) :]] = _list(value, _join(path, key))
+        elif key.startswith(_DELETE_SCALARS):
+            name = key[len(_DELETE_SCALARS) :]
+            gone = _list(value, _join(path, key))
+            if isinstance(merged.get(name), list):
+                merged[name] = [item for item in merged[name] if item not in gone]
+        elif value is None:
+            merged.pop(key, None)
+    for key, value in patch.items():
+        if value is None or key == _RETAIN or key.startswith((_ORDER, _DELETE_SCALARS)):
+            continue
+        child = _child(schema, key)
+        at = _join(path, key)
+        present = merged.get(key)
+        if isinstance(value, dict):
+            if isinstance(present, dict):
+                merged[key] = _object(present, value, child, at)
+            elif value.get(_DIRECTIVE) == "delete":
+                merged.pop(key, None)
+            else:
+                merged[key] = _stripped_object(value, child, at)
+        elif isinstance(value, list) and _merges(child):
+            order = orders.pop(key, None)
+            merged[key] = _merged_list(present if isinstance(present, list) else [], value, child, order, at)
+        elif isinstance(value, list):
+            merged[key] = _stripped_list(value, child, at)
+        else:
+            merged[key] = value
+    for key, order in orders.items():
+        child = _child(schema, key)
+        if isinstance(merged.get(key), list) and _merges(child):
+            merged[key] = _ordered(merged[key], merged[key], order, child, _join(path, key))
+    return merged
+
+
+def _retained(document: Node, patch: Node, path: str) -> Node:
+    retained = _list(patch[_RETAIN], _join(path, _RETAIN))
+    for key, value in patch.items():
+        if value is not None and not key.startswith("$") and key not in retained:
+            raise PatchError(f"{_at(path)}$retainKeys must name every field that the patch sets, {key!r} is missing")
+    return {key: value for key, value in document.items() if key in retained}
+
+
+def _merged_list(present: list[Any], patch: list[Any], schema: Node, order: list[Any] | None, path: str) -> list[Any]:
+    key = schema.get("x-kubernetes-patch-merge-key")
+    objects = [item for item in patch if isinstance(item, dict)]
+    if objects and len(objects) != len(patch):
+        raise PatchError(f"{_at(path)}the items of a list must be all objects or all scalars")
+    if objects:
+        if key is None:
+            raise PatchError(f"{_at(path)}this list has no merge key, so its items cannot be merged: replace the list")
+        merged = _merged_objects(present, objects, schema, key, path)
+    elif key is not None and patch:
+        raise PatchError(f"{_at(path)}the items of this list must be objects with the key {key!r}")
+    else:
+        merged = [*present, *(item for item in _unique(patch) if item not in present)]
+    return merged if order is None else _ordered(present, merged, order, schema, path)
+
+
+def _merged_objects(present: list[Any], patch: list[Node], schema: Node, key: str, path: str) -> list[Any]:
+    items = schema.get("items") or _EMPTY
+    replacing = [item for item in patch if item.get(_DIRECTIVE) == "replace"]
+    if replacing:
+        # One item that says so replaces the whole list by the other items of the patch.
+        for item in replacing:
+            if len(item) > 1:
+                raise PatchError(f"{_at(path)}an item with $patch: replace stands alone and has no other fields")
+        kept = [item for item in patch if item.get(_DIRECTIVE) is None]
+        return _stripped_list(kept, schema, path)
+    merged = list(present)
+    for item in patch:
+        directive = item.get(_DIRECTIVE)
+        if key not in item:
+            raise PatchError(f"{_at(path)}an item has no {key!r}, which is this list's merge key")
+        where = f"{path}[{key}={item[key]}]"
+        if directive == "delete":
+            merged = [other for other in merged if not _has_key(other, key, item[key])]
+            continue
+        if directive not in (None, "merge"):
+            raise PatchError(f"{_at(where)}unknown $patch directive {directive!r}: use replace, delete or merge")
+        for index, other in enumerate(merged):
+            if _has_key(other, key, item[key]):
+                merged[index] = _object(other, item, items, where)
+                break
+        else:
+            merged.append(_stripped_object(item, items, where))
+    return merged
+
+
+def _ordered(before: list[Any], merged: list[Any], order: list[Any], schema: Node, path: str) -> list[Any]:
+    """Sort a merged list by the sender's order; items that only the server knows keep their neighbourhood.
+
+    As upstream: the sender's items in the sender's order, the server's own items in theirs, and where the two
+    meet, the order on the server decides.
+    """
+    key = schema.get("x-kubernetes-patch-merge-key")
+
+    def identity(item: Any) -> Any:
+        if key is None or not isinstance(item, dict):
+            return item
+        return item.get(key)
+
+    if key is not None:
+        for item in order:
+            if not isinstance(item, dict) or key not in item:
+                raise PatchError(f"{_at(path)}$setElementOrder must hold objects with the key {key!r}")
+    wanted = [identity(item) for item in order]
+    known = [item for item in merged if identity(item) in wanted]
+    known.sort(key=lambda item: wanted.index(identity(item)))
+    own = [item for item in merged if identity(item) not in wanted]
+    places = [identity(item) for item in before]
+    result: list[Any] = []
+    while known and own:
+        left, right = identity(known[0]), identity(own[0])
+        if left in places and right in places and places.index(right) < places.index(left):
+            result.append(own.pop(0))
+        else:
+            result.append(known.pop(0))
+    return result + known + own
+
+
+def _stripped_object(patch: Node, schema: Node, path: str) -> Node:
+    """Return what the patch says where there was nothing before: itself, without directives and nulls."""
+    directive = patch.get(_DIRECTIVE)
+    if directive == "delete":
+        return {}
+    if directive not in (None, "replace", "merge"):
+        raise PatchError(f"{_at(path)}unknown $patch directive {directive!r}: use replace, delete or merge")
+    kept: Node = {}
+    for key, value in patch.items():
+        if value is None or key in (_DIRECTIVE, _RETAIN) or key.startswith((_ORDER, _DELETE_SCALARS)):
+            continue
+        child = _child(schema, key)
+        if isinstance(value, dict):
+            if value.get(_DIRECTIVE) == "delete":
+                continue
+            kept[key] = _stripped_object(value, child, _join(path, key))
+        elif isinstance(value, list):
+            kept[key] = _stripped_list(value, child, _join(path, key))
+        else:
+            kept[key] = value
+    return kept
+
+
+def _stripped_list(patch: list[Any], schema: Node, path: str) -> list[Any]:
+    items = schema.get("items") or _EMPTY
+    kept: list[Any] = []
+    for index, item in enumerate(patch):
+        if isinstance(item, dict):
+            directive = item.get(_DIRECTIVE)
+            if directive == "delete" or (directive == "replace" and len(item) == 1):
+                continue
+            kept.append(_stripped_object(item, items, f"{path}[{index}]"))
+        else:
+            kept.append(item)
+    return kept
+
+
+def _child(schema: Node, key: str) -> Node:
+    properties = schema.get("properties")
+    if properties and key in properties:
+        child: Node = properties[key]
+        return child
+    additional = schema.get("additionalProperties")
+    return additional if isinstance(additional, dict) else _EMPTY
+
+
+def _merges(schema: Node) -> bool:
+    return "merge" in str(schema.get("x-kubernetes-patch-strategy", "")).split(",")
+
+
+def _has_key(item: Any, key: str, value: Any) -> bool:
+    return isinstance(item, dict) and key in item and bool(item[key] == value)
+
+
+def _unique(items: list[Any]) -> list[Any]:
+    seen: list[Any] = []
+    for item in items:
+        if item not in seen:
+            seen.append(item)
+    return seen
+
+
+def _list(value: Any, path: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise PatchError(f"{path} must be a list")
+    return value
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _at(path: str) -> str:
+    return f"{path}: " if path else ""
