@@ -1,7 +1,7 @@
 """Finding out who a request comes from: a session cookie, a personal token, or a service account's token.
 
-A bearer token wins over a cookie, and a wrong one is an error even when a good cookie stands beside it. Headers in which
-a proxy would name the user (``kubeflow-userid``, ``kubeflow-groups``) are never believed: every request loses them.
+A bearer token wins over a cookie, and a wrong one is an error even with a good cookie beside it. Headers in which a
+proxy would name the user (``kubeflow-userid``, ``kubeflow-groups``) are never believed: every request loses them.
 """
 
 from dataclasses import dataclass

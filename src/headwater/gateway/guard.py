@@ -1,8 +1,8 @@
 """The guard in front of every route: nobody gets past it by a handler's oversight.
 
 It wraps each route of the table when the gateway starts. PUBLIC lets anybody in; the others need a caller. A handler
-that is AUTHORIZED must have asked the ``Authorizer`` before it answers with anything but an error: one that did not is a
-fault of ours, and its answer is withheld (500) and logged, also when it streams.
+that is AUTHORIZED must have asked the ``Authorizer`` before it answers with anything but an error: one that did not is
+a fault of ours, and its answer is withheld (500) and logged, also when it streams.
 """
 
 import logging
