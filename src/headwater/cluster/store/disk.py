@@ -51,11 +51,18 @@ class Disk:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=0.5, isolation_level=None, check_same_thread=False)
-            self._prepare(fresh)
         except sqlite3.Error as error:
             raise self._explain_opening(error) from error
         except OSError as error:
             raise StoreError(f"the store {path} cannot be opened: {error.strerror}") from error
+        try:
+            self._prepare(fresh)
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise self._explain_opening(error) from error
+        except BaseException:
+            self._connection.close()
+            raise
 
     def _prepare(self, fresh: bool) -> None:
         execute = self._connection.execute
@@ -68,8 +75,7 @@ class Disk:
         try:
             self._migrate()
         except BaseException:
-            execute("ROLLBACK")
-            self._connection.close()
+            self._roll_back()
             raise
         execute("COMMIT")
         if fresh:
