@@ -195,7 +195,7 @@ class CacheEntry:
     run_id: str
     task_name: str
     parts: Mapping[str, str] = field(default_factory=dict)
-    """The digest of each part of the fingerprint (image, command, each input …): comparing tells why there was no hit."""
+    """The digest of each part of the fingerprint (image, command, each input): comparing explains a miss."""
     created_at: datetime
 
 
