@@ -70,7 +70,7 @@ def insert_tasks(connection: Connection, run_id: str, new: Sequence[TaskRow]) ->
 
 def change_run(connection: Connection, run_id: str, change: RunChange, now: datetime) -> bool:
     """Apply a change to a run if it is in one of the states it was decided from."""
-    row = _first(connection, runs, runs.c.run_id == run_id, lock=True)
+    row = first(connection, runs, runs.c.run_id == run_id, lock=True)
     if row is None or RunState(row["state"]) not in change.from_states:
         return False
     values: dict[str, Any] = _given(change, ("error", "started_at", "finished_at"))
@@ -101,7 +101,7 @@ _TASK_COLUMNS = (
 
 
 def change_task(connection: Connection, change: TaskChange, now: datetime) -> bool:
-    """Apply a change to a task, with all that comes with it, if the task is in one of the states it was decided from."""
+    """Apply a change to a task, with all it brings, if the task is in one of the states it was decided from."""
     row = first(connection, tasks, tasks.c.task_id == change.task_id, lock=True)
     if row is None or TaskState(row["state"]) not in change.from_states:
         return False
