@@ -67,7 +67,7 @@ def _object(document: Node, patch: Node, schema: Node, path: str) -> Node:
         at = _join(path, key)
         present = merged.get(key)
         if isinstance(value, dict):
-            if isinstance(present, dict):
+            if isinstance(present, dict) and child.get("x-kubernetes-patch-strategy") != "replace":
                 merged[key] = _object(present, value, child, at)
             elif value.get(_DIRECTIVE) == "delete":
                 merged.pop(key, None)
@@ -108,7 +108,16 @@ def _merged_list(present: list[Any], patch: list[Any], schema: Node, order: list
         raise PatchError(f"{_at(path)}the items of this list must be objects with the key {key!r}")
     else:
         merged = [*present, *(item for item in _unique(patch) if item not in present)]
-    return merged if order is None else _ordered(present, merged, order, schema, path)
+    if order is None:
+        return merged
+    named = [item[key] if key and isinstance(item, dict) else item for item in patch if not _is_directive(item)]
+    wanted = [item.get(key) if key and isinstance(item, dict) else item for item in order]
+    position = 0
+    for value in named:
+        if value not in wanted[position:]:
+            raise PatchError(f"{_at(path)}the patch's items are not in the order that $setElementOrder gives")
+        position = wanted.index(value, position) + 1
+    return _ordered(present, merged, order, schema, path)
 
 
 def _merged_objects(present: list[Any], patch: list[Node], schema: Node, key: str, path: str) -> list[Any]:
@@ -123,12 +132,14 @@ def _merged_objects(present: list[Any], patch: list[Node], schema: Node, key: st
         return _stripped_list(kept, schema, path)
     merged = list(present)
     for item in patch:
-        directive = item.get(_DIRECTIVE)
         if key not in item:
             raise PatchError(f"{_at(path)}an item has no {key!r}, which is this list's merge key")
+        if item.get(_DIRECTIVE) == "delete":
+            merged = [other for other in merged if not _has_key(other, key, item[key])]
+    for item in patch:
+        directive = item.get(_DIRECTIVE)
         where = f"{path}[{key}={item[key]}]"
         if directive == "delete":
-            merged = [other for other in merged if not _has_key(other, key, item[key])]
             continue
         if directive not in (None, "merge"):
             raise PatchError(f"{_at(where)}unknown $patch directive {directive!r}: use replace, delete or merge")
@@ -221,6 +232,10 @@ def _child(schema: Node, key: str) -> Node:
 
 def _merges(schema: Node) -> bool:
     return "merge" in str(schema.get("x-kubernetes-patch-strategy", "")).split(",")
+
+
+def _is_directive(item: Any) -> bool:
+    return isinstance(item, dict) and item.get(_DIRECTIVE) in ("delete", "replace")
 
 
 def _has_key(item: Any, key: str, value: Any) -> bool:
