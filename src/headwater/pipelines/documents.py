@@ -42,7 +42,7 @@ def _from_yaml(data: bytes) -> Documents:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        found = [document for document in yaml.load_all(data, loader) if document is not None]  # noqa: S506 - safe
+        found = [document for document in yaml.load_all(data, loader) if document is not None]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""

@@ -171,7 +171,7 @@ def substitute(value: Any, parameters: Mapping[str, Any], names: Mapping[str, st
 def placeholders(value: Any) -> set[str]:
     """Return the names of the input parameters that a value's strings mention."""
     if isinstance(value, str):
-        return {single if single else double for single, double in _INPUT.findall(value)}
+        return {single or double for single, double in _INPUT.findall(value)}
     if isinstance(value, Mapping):
         value = [*value.keys(), *value.values()]
     if isinstance(value, (list, tuple)):
