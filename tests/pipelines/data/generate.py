@@ -1,3 +1,4 @@
+# ruff: noqa: SIM115, B905, RUF013, F841, UP045, B006 - components are written as kfp reads them
 """Writes the compiled pipelines beside this file, with the ``kfp`` SDK. Run it with an interpreter that has kfp 2.17:
 
     python tests/pipelines/data/generate.py
@@ -6,7 +7,7 @@ Each function below is one pipeline; its name is the file's.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from kfp import compiler, dsl
 from kfp.dsl import (
@@ -139,7 +140,7 @@ def final(status: PipelineTaskFinalStatus, note: str = "x"):
 
 
 @component
-def optional(x: int | None = None, y: str = "given", flag: bool = False) -> str:
+def optional(x: Optional[int] = None, y: str = "given", flag: bool = False) -> str:
     return f"{x} {y} {flag}"
 
 
