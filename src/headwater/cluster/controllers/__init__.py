@@ -1,1 +1,35 @@
+"""The controllers of the embedded cluster: what makes built-in kinds do something.
 
+They know the API only through a ``Client`` and informers, and could run outside the server's process.
+"""
+
+from headwater.cluster.controllers.garbage import garbage_controller
+from headwater.cluster.controllers.graph import OwnerGraph
+from headwater.cluster.controllers.job.reconciler import job_controller
+from headwater.cluster.controllers.kinds import Kinds
+from headwater.cluster.controllers.namespace import namespace_controller
+from headwater.cluster.controllers.podgc import pod_collector
+from headwater.cluster.controllers.provisions import provision_controllers
+from headwater.kube.client import Client
+from headwater.kube.controller import Controller, EventRecorder, Informers
+from headwater.kube.meta.time import Clock
+
+__all__ = ["Kinds", "build"]
+
+
+def build(
+    client: Client, informers: Informers, clock: Clock, recorder: EventRecorder, ca_pem: str, *, kinds: Kinds
+) -> list[Controller]:
+    """Return every controller of the embedded cluster, for a ``Manager`` to run.
+
+    ``ca_pem`` is the certificate of the authority that signed the API server's. ``kinds`` answers every stored
+    kind that is served at the moment; the garbage collector and the namespace controller look after all of them.
+    """
+    graph = OwnerGraph(informers, kinds)
+    return [
+        namespace_controller(client, informers, graph, clock),
+        *provision_controllers(client, informers, ca_pem),
+        job_controller(client, informers, recorder, clock),
+        garbage_controller(client, graph, recorder),
+        pod_collector(client, informers, clock),
+    ]

@@ -297,10 +297,12 @@ class Informers:
                 found.start()
         return found
 
-    async def forget(self, resource: Resource) -> None:
-        """Stop and drop the informers of a kind that is no longer served."""
-        for kind in [kind for kind in self._informers if kind[:2] == (resource.group, resource.plural)]:
-            await self._informers.pop(kind).stop()
+    async def release(self, informer: Informer) -> None:
+        """Stop and drop an informer of metadata whose kind is no longer served; full ones wait for the kind."""
+        if informer.metadata_only:
+            for kind in [kind for kind, known in self._informers.items() if known is informer]:
+                del self._informers[kind]
+            await informer.stop()
 
     def start(self) -> None:
         """Start every informer, and from now on each new one when it is asked for. Needs a running event loop."""

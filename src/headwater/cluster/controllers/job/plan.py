@@ -1,0 +1,360 @@
+"""What a job needs next: a pure function of the job, its pods and the time.
+
+The rules are those of the ``batch/v1`` Job controller. A pod's end is counted exactly once, whenever and however
+often the controller is killed, by the same three steps: the pod's uid is written into
+``status.uncountedTerminatedPods``; then the pod loses its tracking finalizer; then, once the pod is seen without
+it, the uid moves into the count. A pod that the controller itself removes (suspended, too many) loses the
+finalizer first and is not counted.
+"""
+
+import copy
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from headwater.cluster.controllers.job.names import ordinal_of
+from headwater.cluster.controllers.job.pods import (
+    ended_at,
+    is_active,
+    is_ready,
+    is_terminal,
+    is_terminating,
+    is_tracked,
+    phase_of,
+    removal_rank,
+    restarts,
+)
+from headwater.kube.meta.conditions import condition_is, find_condition, set_condition
+from headwater.kube.meta.objects import Object, is_deleting, name_of, uid_of
+from headwater.kube.meta.time import format_time, parse_time
+
+FIRST_BACK_OFF = 10.0
+LAST_BACK_OFF = 360.0
+"""Seconds between a failure and the next pod; doubles with each failure since the last success."""
+MOST_PODS_AT_ONCE = 500
+"""How many pods one call creates or removes at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An event to record on the job."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to do for a job, in this order: create, remove, stop, write the status, release, expire."""
+
+    status: Object
+    """What the status should be; write it if it differs, on the condition that the job has not changed."""
+    create: list[int] = field(default_factory=list)
+    """Numbers of the pods to create."""
+    remove: list[Object] = field(default_factory=list)
+    """Pods to take out of the count (release first), then delete."""
+    stop: list[Object] = field(default_factory=list)
+    """Pods to delete that count as failed."""
+    release: list[Object] = field(default_factory=list)
+    """Pods that need their tracking finalizer no longer, once the status is written."""
+    events: list[Said] = field(default_factory=list)
+    expire: bool = False
+    """The job's time to live is over: delete it."""
+    requeue_after: float | None = None
+    """Seconds after which time alone makes a difference."""
+
+    def wake_after(self, seconds: float) -> None:
+        """Ask to be called again, at the earliest of all that is asked for."""
+        seconds = max(seconds, 0.0)
+        self.requeue_after = seconds if self.requeue_after is None else min(seconds, self.requeue_after)
+
+
+def is_finished(job: Object) -> bool:
+    """Tell whether the job is Complete or Failed."""
+    return condition_is(job, "Complete") or condition_is(job, "Failed")
+
+
+def newly_ended(job: Object, pods: Iterable[Object]) -> list[Object]:
+    """Return the tracked pods whose end is not written down yet: succeeded, failed, or being deleted."""
+    known = _uncounted(job, "succeeded") | _uncounted(job, "failed")
+    keep_deleted = (job.get("spec") or {}).get("podReplacementPolicy") == "Failed"
+    return [
+        pod
+        for pod in pods
+        if is_tracked(pod)
+        and uid_of(pod) not in known
+        and (is_terminal(pod) or (is_deleting(pod) and not keep_deleted))
+    ]
+
+
+def vanished(job: Object, pods: Iterable[Object]) -> set[str]:
+    """Return the uids that are written down as ended but not counted, and whose pods are not among ``pods``."""
+    return (_uncounted(job, "succeeded") | _uncounted(job, "failed")) - {uid_of(pod) for pod in pods}
+
+
+def plan(
+    job: Object,
+    pods: Sequence[Object],
+    now: datetime,
+    *,
+    expected: Collection[int] = (),
+    blocked: Collection[int] = (),
+) -> Plan:
+    """Decide what the job needs.
+
+    ``pods`` are those it controls. ``expected`` are the numbers of pods that were created and are not among
+    ``pods`` yet; they count as active. ``blocked`` are numbers whose name belongs to somebody else's pod.
+    """
+    spec = job["spec"]
+    result = Plan(status=copy.deepcopy(job.get("status") or {}))
+    if is_deleting(job):
+        result.release = [pod for pod in pods if is_tracked(pod)]
+        return result
+    if is_finished(job):
+        result.release = [pod for pod in pods if is_tracked(pod)]
+        _expire(job, now, result)
+        return result
+    status = result.status
+    conditions: list[Object] = status.setdefault("conditions", [])
+    tally = _count(job, pods, status, result)
+    active = [pod for pod in pods if is_active(pod)]
+    taken = _ordinals(job, pods)
+    starting = len(set(expected) - taken)
+    taken |= {*expected, *blocked}
+    suspended = bool(spec.get("suspend"))
+
+    if not suspended and not status.get("startTime"):
+        status["startTime"] = format_time(now)
+
+    failure = _failure(job, status, tally, active, suspended, now, result)
+    success = None if failure else _success(job, tally, len(active) + starting)
+    if failure:
+        reason, message = failure
+        if set_condition(conditions, "FailureTarget", "True", reason, message, now):
+            result.events.append(Said("Warning", reason, message))
+        result.stop = active[:MOST_PODS_AT_ONCE]
+    elif success:
+        set_condition(conditions, "SuccessCriteriaMet", "True", *success, now)
+        result.remove = active[:MOST_PODS_AT_ONCE]
+    else:
+        _suspension(job, status, conditions, suspended, now, result)
+        _manage(job, pods, active, starting, taken, tally, suspended, now, result)
+
+    terminating = sum(map(is_terminating, pods))
+    leaving = {id(pod) for pod in [*result.stop, *result.remove]}
+    staying = [pod for pod in active if id(pod) not in leaving]
+    _set(status, "active", len(staying) + starting + len(result.create))
+    status["ready"] = sum(map(is_ready, staying))
+    status["terminating"] = terminating + len(leaving)
+    if not status.get("active"):
+        _finish(failure, success, tally, status, conditions, now, result)
+    if not conditions:
+        del status["conditions"]
+    return result
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How many pods have ended: counted, or written down to be counted."""
+
+    succeeded: int
+    failed: int
+    waiting: int
+    """How many of them are written down only."""
+
+
+def _uncounted(job: Object, outcome: str) -> set[str]:
+    section = (job.get("status") or {}).get("uncountedTerminatedPods") or {}
+    return set(section.get(outcome) or ())
+
+
+def _ordinals(job: Object, pods: Iterable[Object]) -> set[int]:
+    return {ordinal for pod in pods if (ordinal := ordinal_of(name_of(pod), uid_of(job))) is not None}
+
+
+def _set(status: Object, key: str, number: int) -> None:
+    if number:
+        status[key] = number
+    else:
+        status.pop(key, None)
+
+
+def _count(job: Object, pods: Sequence[Object], status: Object, result: Plan) -> _Tally:
+    """Take the steps of counting that can be taken now."""
+    tracked = {uid_of(pod): pod for pod in pods if is_tracked(pod)}
+    ended = newly_ended(job, pods)
+    lists: Object = {}
+    numbers = {}
+    for outcome in ("succeeded", "failed"):
+        written = ((job.get("status") or {}).get("uncountedTerminatedPods") or {}).get(outcome) or []
+        waiting = [uid for uid in written if uid in tracked]
+        counted = int(status.get(outcome) or 0) + len(written) - len(waiting)
+        new = [uid_of(pod) for pod in ended if (phase_of(pod) == "Succeeded") == (outcome == "succeeded")]
+        _set(status, outcome, counted)
+        if waiting or new:
+            lists[outcome] = waiting + new
+        result.release += [tracked[uid] for uid in waiting + new]
+        numbers[outcome] = counted + len(waiting) + len(new)
+    status["uncountedTerminatedPods"] = lists
+    waiting_now = sum(map(len, lists.values()))
+    return _Tally(numbers["succeeded"], numbers["failed"], waiting_now)
+
+
+def _failure(
+    job: Object,
+    status: Object,
+    tally: _Tally,
+    active: Sequence[Object],
+    suspended: bool,
+    now: datetime,
+    result: Plan,
+) -> tuple[str, str] | None:
+    """Return reason and message if the job fails."""
+    target = find_condition(job, "FailureTarget")
+    if target and target["status"] == "True":
+        return target.get("reason", ""), target.get("message", "")
+    spec = job["spec"]
+    missing = not_built(job)
+    if missing:
+        return "NotBuiltYet", f"not built yet in this version of Headwater: {missing}"
+    if condition_is(job, "SuccessCriteriaMet"):
+        return None
+    limit = int(spec.get("backoffLimit", 6))
+    again = sum(map(restarts, active)) if _policy(job) == "OnFailure" else 0
+    if tally.failed > limit or (again >= limit if limit else again > 0):
+        return "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and not suspended and status.get("startTime"):
+        left = (parse_time(status["startTime"]) - now).total_seconds() + float(deadline)
+        if left <= 0:
+            return "DeadlineExceeded", "Job was active longer than specified deadline"
+        result.wake_after(left)
+    return None
+
+
+def not_built(job: Object) -> str:
+    """Return which part of the job's spec this controller does not know yet, or an empty string."""
+    spec = job["spec"]
+    if spec.get("completionMode", "NonIndexed") != "NonIndexed":
+        return f"spec.completionMode {spec['completionMode']}"
+    for name in ("podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes"):
+        if spec.get(name) is not None:
+            return f"spec.{name}"
+    return ""
+
+
+def _policy(job: Object) -> str:
+    return str(job["spec"]["template"].get("spec", {}).get("restartPolicy") or "")
+
+
+def _success(job: Object, tally: _Tally, active: int) -> tuple[str, str] | None:
+    completions = job["spec"].get("completions")
+    enough = tally.succeeded >= completions if completions is not None else tally.succeeded > 0 and not active
+    if enough or condition_is(job, "SuccessCriteriaMet"):
+        return "CompletionsReached", "Reached expected number of succeeded pods"
+    return None
+
+
+def _suspension(
+    job: Object, status: Object, conditions: list[Object], suspended: bool, now: datetime, result: Plan
+) -> None:
+    if suspended:
+        if set_condition(conditions, "Suspended", "True", "JobSuspended", "Job suspended", now):
+            result.events.append(Said("Normal", "Suspended", "Job suspended"))
+    elif condition_is(job, "Suspended"):
+        set_condition(conditions, "Suspended", "False", "JobResumed", "Job resumed", now)
+        status["startTime"] = format_time(now)
+        result.events.append(Said("Normal", "Resumed", "Job resumed"))
+
+
+def _manage(
+    job: Object,
+    pods: Sequence[Object],
+    active: Sequence[Object],
+    starting: int,
+    taken: Collection[int],
+    tally: _Tally,
+    suspended: bool,
+    now: datetime,
+    result: Plan,
+) -> None:
+    """Create the pods that are missing, remove those that are too many."""
+    spec = job["spec"]
+    if suspended:
+        result.remove = [*active][:MOST_PODS_AT_ONCE]
+        return
+    parallelism = int(spec.get("parallelism", 1))
+    completions = spec.get("completions")
+    running = len(active) + starting
+    if completions is not None:
+        wanted = min(parallelism, int(completions) - tally.succeeded)
+    else:
+        wanted = min(parallelism, running) if tally.succeeded else parallelism
+    if running > wanted:
+        surplus = sorted(active, key=removal_rank)
+        result.remove = surplus[: min(running - wanted, MOST_PODS_AT_ONCE)]
+        return
+    missing = wanted - running
+    if spec.get("podReplacementPolicy") == "Failed":
+        missing -= sum(map(is_terminating, pods))
+    if missing <= 0:
+        return
+    wait = back_off(pods, now)
+    if wait > 0:
+        result.wake_after(wait)
+        return
+    ordinal = int((job.get("status") or {}).get("succeeded") or 0) + int((job.get("status") or {}).get("failed") or 0)
+    while len(result.create) < min(missing, MOST_PODS_AT_ONCE):
+        if ordinal not in taken:
+            result.create.append(ordinal)
+        ordinal += 1
+
+
+def back_off(pods: Iterable[Object], now: datetime) -> float:
+    """Return how many seconds no new pod may be created, after the failures since the last success."""
+    ended = [(ended_at(pod), phase_of(pod)) for pod in pods if is_terminal(pod)]
+    last_success = max((moment for moment, phase in ended if phase == "Succeeded"), default=None)
+    failures = [
+        moment for moment, phase in ended if phase == "Failed" and (last_success is None or moment > last_success)
+    ]
+    if not failures:
+        return 0.0
+    delay = min(FIRST_BACK_OFF * 2.0 ** min(len(failures) - 1, 32), LAST_BACK_OFF)
+    return (max(failures) - now).total_seconds() + delay
+
+
+def _finish(
+    failure: tuple[str, str] | None,
+    success: tuple[str, str] | None,
+    tally: _Tally,
+    status: Object,
+    conditions: list[Object],
+    now: datetime,
+    result: Plan,
+) -> None:
+    """Add the last condition, once no pod runs and every end is counted."""
+    if tally.waiting or status["terminating"]:
+        return
+    if failure:
+        set_condition(conditions, "Failed", "True", *failure, now)
+    elif success:
+        set_condition(conditions, "Complete", "True", *success, now)
+        status["completionTime"] = format_time(now)
+        result.events.append(Said("Normal", "Completed", "Job completed"))
+
+
+def _expire(job: Object, now: datetime, result: Plan) -> None:
+    ttl = job["spec"].get("ttlSecondsAfterFinished")
+    if ttl is None:
+        return
+    condition = find_condition(job, "Complete" if condition_is(job, "Complete") else "Failed")
+    moment = (condition or {}).get("lastTransitionTime")
+    if moment is None:
+        return
+    left = (parse_time(moment) + timedelta(seconds=int(ttl)) - now).total_seconds()
+    if left <= 0:
+        result.expire = True
+    else:
+        result.wake_after(left)
