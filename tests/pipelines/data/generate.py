@@ -250,7 +250,7 @@ def loop_nested():
 
 
 @dsl.pipeline
-def loop_parameter(items: list = [1, 2]):  # noqa: B006
+def loop_parameter(items: list = [1, 2]):
     with dsl.ParallelFor(items) as item:
         double(x=item)
 
