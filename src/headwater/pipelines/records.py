@@ -304,3 +304,21 @@ class Records:
             return [(use_in(columns_of(link)), by_id[link.task_id]) for link in present]
 
         return await self._database.read(read)
+
+    async def find_uses(
+        self, *, run_ids: Sequence[str] = (), task_ids: Sequence[str] = (), artifact_ids: Sequence[str] = ()
+    ) -> list[tuple[ArtifactUse, str, str]]:
+        """Return the links that satisfy every condition given, each with its run's id and namespace."""
+        wanted = ((uses.c.run_id, run_ids), (uses.c.task_id, task_ids), (uses.c.artifact_id, artifact_ids))
+        conditions = [column.in_(list(values)) for column, values in wanted if values]
+
+        def read(connection: Connection) -> list[tuple[ArtifactUse, str, str]]:
+            found = connection.execute(
+                select(uses, runs.c.namespace)
+                .join(runs, runs.c.run_id == uses.c.run_id)
+                .where(*conditions)
+                .order_by(uses.c.run_id, uses.c.task_id, uses.c.key, uses.c.position)
+            )
+            return [(use_in(columns_of(row)), row.run_id, row.namespace) for row in found]
+
+        return await self._database.read(read)
