@@ -111,7 +111,14 @@ class EmbeddedCluster:
         manager = Manager(
             self.client,
             self.informers,
-            build(self.client, self.informers, clock, recorder, pki.ca_certificate.decode()),
+            build(
+                self.client,
+                self.informers,
+                clock,
+                recorder,
+                pki.ca_certificate.decode(),
+                kinds=lambda: [served.resource for served in api.registry.all() if not served.virtual],
+            ),
             clock,
         )
         scheduler = Scheduler(self.client, self.informers, recorder, clock)
