@@ -1,8 +1,8 @@
 """From a task that is to run to its pod: the ExecutorInput, the command line, and the pod object around them.
 
-What the program in the pod reads is decided by ``kfp.dsl.executor`` and the placeholders of ``kfp.dsl``; names of
-files follow the Kubeflow Pipelines launcher: ``{root}/{pipeline}/{run}/{task}/{attempt's id}/{output}``. The pod has one
-container, the user's; inputs and outputs are volumes of the artifact store.
+What the program in the pod reads is decided by ``kfp.dsl.executor`` and the placeholders of ``kfp.dsl``; files are
+named as by the Kubeflow Pipelines launcher: ``{root}/{pipeline}/{run}/{task}/{attempt's id}/{output}``. The pod has
+one container, the user's; inputs and outputs are volumes of the artifact store.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Where a step's files are: as a URI in the store, and as a path inside its pod.
 
 The ``kfp`` SDK in the pod derives an artifact's path from its URI by fixed rules (``minio://b/k`` is ``/minio/b/k``),
-so volumes are mounted there. Where pods share the machine's file system, the SDK is handed the host's paths instead, which
-it passes through; they are turned back into URIs when the step is done.
+so volumes are mounted there. Where pods share the machine's file system, the SDK is handed the host's paths
+instead, which it passes through; they are turned back into URIs when the step is done.
 """
 
 from collections.abc import Mapping
