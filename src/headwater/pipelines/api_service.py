@@ -15,8 +15,7 @@ from headwater.pipelines.api_wire import not_found
 from headwater.pipelines.models import ExperimentRow, PipelineRow, PipelineVersionRow, RunRow
 from headwater.pipelines.records import Records
 from headwater.pipelines.records_catalog import Catalog
-
-GROUP = "pipelines.kubeflow.org"
+from headwater.pipelines.roles import GROUP
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ aggregated into Kubernetes' own view, edit and admin.
 from typing import Any
 
 from headwater.kube.meta.objects import Object
-from headwater.pipelines.api_service import GROUP
-from headwater.pipelines.submission import RUNS
+
+GROUP = "pipelines.kubeflow.org"
+"""Upstream's API group, on which people are authorized."""
+_RUN_GROUP, _RUN_PLURAL = "pipelines.headwater.dev", "runs"
 
 _READ = ["get", "list"]
 _VIEW: list[dict[str, Any]] = [
@@ -18,7 +20,7 @@ _VIEW: list[dict[str, Any]] = [
         "verbs": _READ,
     },
     {"apiGroups": [GROUP], "resources": ["runs"], "verbs": [*_READ, "readArtifact"]},
-    {"apiGroups": [RUNS.group], "resources": [RUNS.plural], "verbs": [*_READ, "watch"]},
+    {"apiGroups": [_RUN_GROUP], "resources": [_RUN_PLURAL], "verbs": [*_READ, "watch"]},
 ]
 _EDIT: list[dict[str, Any]] = [
     {
@@ -34,8 +36,8 @@ _EDIT: list[dict[str, Any]] = [
     },
     {"apiGroups": [GROUP], "resources": ["jobs"], "verbs": ["create", "enable", "disable", "delete"]},
     {
-        "apiGroups": [RUNS.group],
-        "resources": [RUNS.plural],
+        "apiGroups": [_RUN_GROUP],
+        "resources": [_RUN_PLURAL],
         "verbs": ["create", "update", "patch", "delete", "deletecollection"],
     },
 ]
