@@ -1,9 +1,12 @@
 """What the verbs answer, in a form that both the HTTP layer and the in-process client can hand on cheaply."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from headwater.cluster.store.documents import Document
+
+Warnings: TypeAlias = list[str]
+"""Sentences for the caller, which HTTP sends as ``Warning`` headers; the call that is given the list fills it."""
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 
@@ -36,8 +39,7 @@ class WriteOptions:
     field_manager: str = ""
     force: bool = False
     """For server-side apply."""
-    warnings: list[str] = field(default_factory=list)
-    """Filled by the call: sentences for the caller, which HTTP sends as ``Warning`` headers."""
+    warnings: Warnings = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,12 @@ import orjson
 
 from headwater.cluster.apiserver.answers import DeleteOptions, WriteOptions
 from headwater.cluster.apiserver.core import Api
+from headwater.cluster.apiserver.nodes import LogOptions
 from headwater.cluster.apiserver.users import PLATFORM, User
 from headwater.kube.client import ObjectList, PatchType, Propagation, WatchEvent
-from headwater.kube.meta.errors import bad_request, not_implemented
-from headwater.kube.meta.objects import Object, name_of, namespace_of
-from headwater.kube.meta.resources import Resource
+from headwater.kube.meta.errors import bad_request, not_found, unavailable
+from headwater.kube.meta.objects import Object, annotations_of, name_of, namespace_of
+from headwater.kube.meta.resources import PODS, Resource
 
 
 def _own(value: Any, what: str) -> Any:
@@ -24,6 +25,16 @@ def _own(value: Any, what: str) -> Any:
         return orjson.loads(orjson.dumps(value))
     except TypeError as error:
         raise bad_request(f"the {what} cannot be written as JSON: {error}") from error
+
+
+def _only_container(pod: Object) -> str:
+    annotations = annotations_of(pod)
+    names = [container["name"] for container in pod["spec"]["containers"]]
+    named = annotations.get("kubectl.kubernetes.io/default-container") or (names[0] if len(names) == 1 else "")
+    if not named:
+        choices = " ".join(names)
+        raise bad_request(f"a container name must be specified for pod {name_of(pod)}, choose one of: [{choices}]")
+    return named
 
 
 class LocalClient:
@@ -190,8 +201,16 @@ class LocalClient:
         previous: bool = False,
     ) -> AsyncIterator[bytes]:
         """Stream a container's log in pieces of whole lines."""
-        raise not_implemented("soon")
-        yield b""
+        api = self._api
+        api.authorize(self._user, "get", PODS, "log", namespace, name)
+        pod = api.peek(PODS, namespace, name)
+        if pod is None:
+            raise not_found("", PODS.plural, name)
+        if api.node is None:
+            raise unavailable("no node is running here that could read the log")
+        options = LogOptions(follow=follow, timestamps=timestamps, tail_lines=tail_lines, previous=previous)
+        async for piece in api.node.logs(pod.copy(), container or _only_container(pod.object), options):
+            yield piece
 
     async def close(self) -> None:
         """Nothing to let go of."""

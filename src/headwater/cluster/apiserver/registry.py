@@ -47,7 +47,7 @@ class Served:
     singular: str = ""
     storage_version: str = ""
     """``group/version`` in which objects are written; empty: the resource's own."""
-    schema: Mapping[str, Any] | None = None
+    schema: dict[str, Any] | None = None
     """A custom resource's ``openAPIV3Schema``; ``None`` for a built-in kind, whose schema is in ``kube.schema``."""
     custom: bool = False
     """True when a custom resource definition made it."""

@@ -128,6 +128,11 @@ class Bucket:
         for watch in self._waiting:
             watch.notice(names, committed)
 
+    def wake_all(self) -> None:
+        """Wake every watch."""
+        for watch in self._waiting:
+            watch.wake()
+
 
 class Watch:
     """A place in a bucket's log, for the names with a prefix."""

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakSet
 
 from headwater.cluster.store.buckets import Bucket, Change, Watch
 from headwater.cluster.store.disk import Disk, Row
@@ -56,7 +57,7 @@ class Store:
         self._buckets: dict[str, Bucket] = {}
         self._pending: dict[tuple[str, str], _Pending] = {}
         self._subscribers: dict[str, list[Subscriber]] = {}
-        self._watches: set[Watch] = set()
+        self._watches: WeakSet[Watch] = WeakSet()
         self._history: deque[Change] = deque()
         self._history_bytes = 0
         self._forget: list[int] = []
@@ -125,7 +126,7 @@ class Store:
         return self._bucket(bucket).scan(prefix, after)
 
     def watch(self, bucket: str, prefix: str = "", *, revision: int | None = None) -> Watch:
-        """Return a place in the log behind ``revision`` (default: now); give it back with ``unwatch``.
+        """Return a place in the log behind ``revision`` (default: now). It is forgotten when its holder lets go.
 
         Raises ``HistoryGone``, also later from ``Watch.read``.
         """
@@ -138,9 +139,9 @@ class Store:
         self._watches.add(watch)
         return watch
 
-    def unwatch(self, watch: Watch) -> None:
-        """Give a watch back."""
-        self._watches.discard(watch)
+    def wake_watches(self, bucket: str) -> None:
+        """Let every watch of a bucket look again, for a reason outside of the store."""
+        self._bucket(bucket).wake_all()
 
     def subscribe(self, bucket: str, callback: Subscriber) -> None:
         """Call back for each committed change of a bucket, before its writer is answered.
