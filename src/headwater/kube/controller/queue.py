@@ -109,9 +109,9 @@ class WorkQueue(Generic[K]):
             try:
                 await getter
             except BaseException:
-                if getter.done() and not getter.cancelled():
+                if not getter.cancelled():
                     self._wake()  # it was woken and cannot take the key: let another one
-                else:
+                elif getter in self._getters:
                     self._getters.remove(getter)
                 raise
 
