@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from headwater.kube.meta.objects import Object
+from headwater.kube.meta.errors import bad_request
+from headwater.kube.meta.objects import Object, annotations_of, name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +80,23 @@ class NodeAccess(Protocol):
         Returns the process's exit code. May raise ``StatusError`` 501.
         """
         ...
+
+
+def container_of(pod: Object, asked: str) -> str:
+    """Return the container that a request means; without a name, the default or only one.
+
+    Raises ``StatusError`` 400 for a name the pod does not have, or when there are several and none is named.
+    """
+    spec = pod.get("spec") or {}
+    names = [str(one.get("name")) for one in spec.get("containers") or ()]
+    every = names + [
+        str(one.get("name")) for field in ("initContainers", "ephemeralContainers") for one in spec.get(field) or ()
+    ]
+    wanted = asked or annotations_of(pod).get("kubectl.kubernetes.io/default-container", "")
+    if wanted in every:
+        return wanted
+    if asked:
+        raise bad_request(f"container {asked} is not valid for pod {name_of(pod)}, which has: {', '.join(every)}")
+    if len(names) == 1:
+        return names[0]
+    raise bad_request(f"a container name must be specified for pod {name_of(pod)}, choose one of: [{' '.join(names)}]")

@@ -9,6 +9,7 @@ import pytest
 
 from headwater.cluster.apiserver.authn.tokens import ISSUER, BoundObject, TokenIssuer
 from headwater.cluster.pki import Pki
+from headwater.cluster.store.documents import Document
 from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.objects import Object
 from headwater.kube.meta.resources import PODS, SERVICE_ACCOUNTS, Resource
@@ -35,7 +36,11 @@ class Cluster:
             (PODS, "team", "pod"): {"metadata": {"uid": "p1"}},
         }
         self.clock = Moving()
-        self.tokens = TokenIssuer(key, lambda *key: self.objects.get(key), self.clock)
+        self.tokens = TokenIssuer(key, self.peek, self.clock)
+
+    def peek(self, resource: Resource, namespace: str, name: str) -> Document | None:
+        found = self.objects.get((resource, namespace, name))
+        return Document.of(found) if found else None
 
     def issue(self, pod: BoundObject | None = None, audiences: tuple[str, ...] = (), seconds: float = 3600) -> str:
         return self.tokens.issue("robot", "team", "u1", audiences, seconds, pod)[0]

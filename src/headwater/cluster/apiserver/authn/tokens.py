@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from headwater.cluster.apiserver.users import SERVICE_ACCOUNT_PREFIX, User, service_account_user
+from headwater.cluster.store.documents import Document
 from headwater.kube.meta.errors import StatusError, unauthorized
 from headwater.kube.meta.objects import Object, uid_of
 from headwater.kube.meta.resources import PODS, SECRETS, SERVICE_ACCOUNTS, Resource
@@ -34,8 +35,8 @@ MAXIMUM_LIFETIME = timedelta(days=365)
 _REMEMBERED = 4096
 _KINDS: dict[str, Resource] = {"Pod": PODS, "Secret": SECRETS}
 
-Lookup = Callable[[Resource, str, str], Object | None]
-"""Reads one committed object by namespace and name, without waiting. The result is not changed."""
+Lookup = Callable[[Resource, str, str], Document | None]
+"""Reads one committed object by namespace and name, without waiting: ``Api.peek``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class TokenIssuer:
         about = claims.get("kubernetes.io", {})
         uid = str(about.get("serviceaccount", {}).get("uid", ""))
         account = self._lookup(SERVICE_ACCOUNTS, namespace, name)
-        if account is None or uid_of(account) != uid:
+        if account is None or uid_of(account.object) != uid:
             raise unauthorized(f"the service account {namespace}/{name} of the bearer token has been deleted")
         extra = {"authentication.kubernetes.io/credential-id": (f"JTI={claims.get('jti', '')}",)}
         for kind, resource in _KINDS.items():
@@ -144,7 +145,7 @@ class TokenIssuer:
             if bound is None:
                 continue
             found = self._lookup(resource, namespace, str(bound.get("name", "")))
-            if found is None or uid_of(found) != bound.get("uid"):
+            if found is None or uid_of(found.object) != bound.get("uid"):
                 raise unauthorized(f"the {kind} {namespace}/{bound.get('name')} of the bearer token has been deleted")
             if kind == "Pod":
                 extra["authentication.kubernetes.io/pod-name"] = (str(bound.get("name")),)

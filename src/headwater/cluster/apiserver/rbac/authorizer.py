@@ -80,16 +80,22 @@ class RbacAuthorizer:
         return self.decide(user, Attributes(verb, resource.group, resource.plural, subresource or "", namespace, name))
 
     def authorize_path(self, user: User, verb: str, path: str) -> str | None:
-        """As ``authorize``, for a URL that is not a resource (``/version``); the verb is the method in lower case."""
+        """Return ``None`` when a URL that is not a resource may be used, else who may not do what.
+
+        The verb is the method in lower case.
+        """
         return self.decide(user, Attributes(verb, path=path))
 
     def impersonate(self, user: User, group: str, resource: str, namespace: str, name: str) -> str | None:
-        """As ``authorize``, for acting as another: ``users``, ``groups``, ``serviceaccounts``, ``userextras/<key>``."""
+        """Return ``None`` when the user may act as another, else who may not do what.
+
+        The resource is ``users``, ``groups``, ``serviceaccounts``, ``uids`` or ``userextras/<key>``.
+        """
         plural, _, subresource = resource.partition("/")
         return self.decide(user, Attributes("impersonate", group, plural, subresource, namespace, name))
 
     def decide(self, user: User, asked: Attributes) -> str | None:
-        """Return ``None`` when allowed, else the reason."""
+        """Return ``None`` when allowed, else who may not do what, and where."""
         if MASTERS in user.groups:
             return None
         key = (user.name, user.groups, asked)

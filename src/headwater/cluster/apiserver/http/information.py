@@ -1,0 +1,177 @@
+"""The URLs that are no resource: health, version, discovery, OpenAPI, metrics, and the keys of the token issuer.
+
+They are a table of exact paths and prefixes, so that a test can ask each one as somebody who may not.
+"""
+
+import resource as process
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import orjson
+from aiohttp import web
+
+from headwater.cluster.apiserver.authn.tokens import TokenIssuer
+from headwater.cluster.apiserver.core import Api
+from headwater.cluster.apiserver.http.answering import answer, compressed_answer
+from headwater.cluster.apiserver.http.discovery import Discovery
+from headwater.cluster.apiserver.http.negotiation import Form, negotiate
+from headwater.cluster.apiserver.http.openapi import OpenApi
+from headwater.cluster.apiserver.http.requests import unknown_resource
+from headwater.kube.meta.errors import StatusError
+from headwater.kube.schema.builtin import builtin
+
+_DISCOVERY_FORMS = frozenset({Form.OBJECT, Form.DISCOVERY})
+_AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+PATHS = (
+    "/",
+    "/healthz",
+    "/livez",
+    "/readyz",
+    "/version",
+    "/metrics",
+    "/api",
+    "/apis",
+    "/openapi/v3",
+    "/.well-known/openid-configuration",
+    "/openid/v1/jwks",
+)
+"""The exact paths; besides them ``/api/v1``, ``/apis/<group>``, ``/apis/<group>/<version>`` and
+``/openapi/v3/<group-version>``."""
+
+Answerer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Information:
+    """Answers the URLs that are no resource."""
+
+    def __init__(
+        self, api: Api, tokens: TokenIssuer, counts: Counter[tuple[str, int]], not_ready: Callable[[], str | None]
+    ) -> None:
+        self._tokens = tokens
+        self._counts = counts
+        self._not_ready = not_ready
+        self._discovery = Discovery(api.registry)
+        self._openapi = OpenApi(api.registry)
+        self._answers: dict[str, Answerer] = {
+            "": self._root,
+            "/healthz": self._live,
+            "/livez": self._live,
+            "/readyz": self._ready,
+            "/version": self._version,
+            "/metrics": self._metrics,
+            "/api": self._api_versions,
+            "/apis": self._api_groups,
+            "/openapi/v3": self._openapi_index,
+            "/.well-known/openid-configuration": self._issuer,
+            "/openid/v1/jwks": self._keys,
+        }
+
+    async def handle(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        """Answer the path. Raises ``StatusError`` 404 or 405."""
+        path = path.rstrip("/")
+        if request.method not in ("GET", "HEAD"):
+            raise StatusError(
+                405, "MethodNotAllowed", f"{request.method} is not supported on {path or '/'}; only GET is"
+            )
+        exact = self._answers.get(path)
+        if exact is not None:
+            return await exact(request)
+        parts = path.split("/")[1:]
+        content: bytes | None = None
+        if parts[0] == "api" and len(parts) == 2:
+            content = self._discovery.resources("", parts[1])
+        elif parts[0] == "apis" and len(parts) == 2:
+            content = self._discovery.group(parts[1])
+        elif parts[0] == "apis" and len(parts) == 3:
+            content = self._discovery.resources(parts[1], parts[2])
+        elif parts[:2] == ["openapi", "v3"]:
+            return await self._openapi_document(request, parts[2:])
+        if content is None:
+            raise unknown_resource()
+        return await answer(request, content)
+
+    async def _root(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await answer(request, orjson.dumps({"paths": sorted(PATHS)}))
+
+    async def _live(self, request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text="ok")
+
+    async def _ready(self, request: web.BaseRequest) -> web.StreamResponse:
+        why = self._not_ready()
+        return web.Response(text="ok") if why is None else web.Response(status=500, text=f"not ready: {why}\n")
+
+    async def _version(self, request: web.BaseRequest) -> web.StreamResponse:
+        version = builtin().kubernetes_version
+        major, minor, _ = version.split(".", 2)
+        shown = {
+            "major": major,
+            "minor": minor,
+            "gitVersion": f"v{version}+headwater",
+            "gitCommit": "",
+            "gitTreeState": "",
+            "buildDate": "1970-01-01T00:00:00Z",
+            "goVersion": "",
+            "compiler": "python",
+            "platform": "",
+        }
+        return await answer(request, orjson.dumps(shown))
+
+    async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
+        usage = process.getrusage(process.RUSAGE_SELF)
+        lines = [
+            "# HELP apiserver_request_total Requests answered, by verb and status code.",
+            "# TYPE apiserver_request_total counter",
+            *(
+                f'apiserver_request_total{{verb="{verb}",code="{code}"}} {count}'
+                for (verb, code), count in sorted(self._counts.items())
+            ),
+            "# HELP process_cpu_seconds_total CPU time of the process, in seconds.",
+            "# TYPE process_cpu_seconds_total counter",
+            f"process_cpu_seconds_total {usage.ru_utime + usage.ru_stime:.3f}",
+        ]
+        return web.Response(text="\n".join(lines) + "\n", headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def _api_versions(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._discover(request, core=True)
+
+    async def _api_groups(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._discover(request, core=False)
+
+    async def _discover(self, request: web.BaseRequest, *, core: bool) -> web.StreamResponse:
+        if negotiate(request.headers.get("Accept", ""), _DISCOVERY_FORMS).form is not Form.DISCOVERY:
+            content = self._discovery.versions() if core else self._discovery.groups()
+            return await answer(request, content, headers={"Vary": "Accept"})
+        content, tag = self._discovery.aggregated(core)
+        headers = {"ETag": tag, "Vary": "Accept"}
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers=headers)
+        return await answer(request, content, content_type=_AGGREGATED, headers=headers)
+
+    async def _openapi_index(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await answer(request, self._openapi.index())
+
+    async def _openapi_document(self, request: web.BaseRequest, parts: list[str]) -> web.StreamResponse:
+        content = None
+        if len(parts) == 2 and parts[0] == "api":
+            content = self._openapi.document("", parts[1])
+        elif len(parts) == 3 and parts[0] == "apis":
+            content = self._openapi.document(parts[1], parts[2])
+        if content is None:
+            raise unknown_resource()
+        # Whoever names a hash may keep the answer: another document has another hash.
+        kept = "public, max-age=31536000, immutable" if request.query.get("hash") else "no-cache, private"
+        return await compressed_answer(request, content, {"Cache-Control": kept})
+
+    async def _issuer(self, request: web.BaseRequest) -> web.StreamResponse:
+        shown = {
+            "issuer": self._tokens.issuer,
+            "jwks_uri": f"{self._tokens.issuer}/openid/v1/jwks",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+        }
+        return await answer(request, orjson.dumps(shown))
+
+    async def _keys(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await answer(request, orjson.dumps(self._tokens.key_set()), content_type="application/jwk-set+json")
