@@ -16,7 +16,7 @@ from headwater.capability.routes import Route
 from headwater.pipelines.api_service import Service
 from headwater.pipelines.api_shapes import artifact_json, artifact_task_json
 from headwater.pipelines.api_wire import ApiError, Code, bad_request, list_query, not_found, present, respond
-from headwater.pipelines.logs import step_log
+from headwater.pipelines.logs import stream_log
 from headwater.pipelines.models import ArtifactRow, Direction, TaskRow
 from headwater.pipelines.records_lists import ARTIFACT_FIELDS
 
@@ -132,13 +132,21 @@ class ArtifactsApi:
         if attempt and not attempt.isdigit():
             raise bad_request(f"attempt: {attempt!r} is not a number")
         context = self.service.context
-        pieces = step_log(
-            context.client, context.artifacts, run, task, attempt=int(attempt) if attempt else None, follow=follow
+        wanted = int(attempt) if attempt else task.attempt
+        pieces = stream_log(
+            context.client,
+            context.artifacts,
+            namespace=run.namespace,
+            run_id=run.run_id,
+            path=task.path,
+            attempt=wanted,
+            pod_name=task.pod_name if wanted == task.attempt else "",
+            follow=follow,
         )
         try:
             piece = await anext(pieces, b"")
         except FileNotFoundError as error:
-            raise ApiError(Code.NOT_FOUND, str(error)) from None
+            raise ApiError(Code.NOT_FOUND, f'The task "{task.path}": {error}.') from None
         return await _send(request, {"Content-Type": "text/plain; charset=utf-8"}, piece, pieces)
 
     async def _artifact(self, request: web.Request) -> ArtifactRow:

@@ -5,45 +5,14 @@ cannot be reached, the reconciler makes the missing object for the record, so an
 """
 
 import logging
-from typing import Any
 
 from headwater.kube.client import Client, PatchType, Propagation
 from headwater.kube.meta.errors import StatusError
-from headwater.kube.meta.objects import Object
-from headwater.kube.meta.resources import Resource
 from headwater.pipelines.models import RunRow
 from headwater.pipelines.records import Records
+from headwater.pipelines.types import RUNS, run_object
 
 log = logging.getLogger(__name__)
-
-RUNS = Resource("pipelines.headwater.dev", "v1alpha1", "Run", "runs", True, (), ("pipelines",), frozenset({"status"}))
-
-
-def run_object(run: RunRow) -> Object:
-    """Return the Run object of a record that has its specs."""
-    config: dict[str, Any] = {"parameters": dict(run.parameters)}
-    if run.pipeline_root:
-        config["pipelineRoot"] = run.pipeline_root
-    spec: dict[str, Any] = {
-        "runId": run.run_id,
-        "displayName": run.display_name,
-        "experimentId": run.experiment_id,
-        "pipelineName": run.pipeline_name,
-        "pipelineSpec": run.pipeline_spec,
-        "runtimeConfig": config,
-    }
-    if run.platform_spec:
-        spec["platformSpec"] = run.platform_spec
-    if run.service_account:
-        spec["serviceAccount"] = run.service_account
-    if run.terminate:
-        spec["terminate"] = True
-    return {
-        "apiVersion": RUNS.api_version,
-        "kind": RUNS.kind,
-        "metadata": {"name": run.run_id, "namespace": run.namespace},
-        "spec": spec,
-    }
 
 
 async def ensure_run_object(client: Client, run: RunRow) -> None:
