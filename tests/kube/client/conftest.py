@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.cluster.apiserver.http.serving import serving
 
 from headwater.cluster.apiserver.core import Api
 from headwater.cluster.apiserver.local import LocalClient
 from headwater.cluster.apiserver.users import User
 from headwater.cluster.store.store import Store
 from headwater.kube.client import Client
+from headwater.kube.client.http import HttpClient
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,17 @@ async def local(home: Path) -> AsyncIterator[Reached]:
     await store.close()
 
 
-CLIENTS: dict[str, Callable[[Path], AbstractAsyncContextManager[Reached]]] = {"local": local}
+@asynccontextmanager
+async def http(home: Path) -> AsyncIterator[Reached]:
+    async with serving(home) as running:
+        client = HttpClient.from_kubeconfig(running.kubeconfig)
+        stranger = HttpClient.from_kubeconfig(running.kubeconfig_of("nobody"))
+        yield Reached(running.api, client, stranger)
+        await client.close()
+        await stranger.close()
+
+
+CLIENTS: dict[str, Callable[[Path], AbstractAsyncContextManager[Reached]]] = {"http": http, "local": local}
 
 
 @pytest.fixture(params=sorted(CLIENTS))
