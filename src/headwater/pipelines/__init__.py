@@ -48,6 +48,7 @@ def _capability() -> "Capability":
             NavigationEntry("Pipelines", "Runs", "/runs"),
             NavigationEntry("Pipelines", "Pipelines", "/pipelines"),
             NavigationEntry("Pipelines", "Experiments", "/experiments"),
+            NavigationEntry("Data", "Artifacts", "/artifacts"),
         ),
         templates=_HERE / "templates",
         static=_HERE / "static",

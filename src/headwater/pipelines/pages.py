@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from headwater.capability import Context, NavigationEntry
+from headwater.capability import Context
 from headwater.capability.routes import Route, identity_of
 from headwater.kube.meta.errors import bad_request, not_found
 from headwater.pipelines.filters import QueryError, parse_query
@@ -21,20 +21,15 @@ from headwater.pipelines.pages_artifacts import ArtifactPages
 from headwater.pipelines.pages_code import FIRST_PIPELINE, pipeline_snippets, spec_as_yaml
 from headwater.pipelines.pages_filter import FilterError, filter_document
 from headwater.pipelines.pages_queries import experiment_names, run_counts, run_metrics, step_counts
-from headwater.pipelines.pages_run import GROUP, RunPages, read_pipeline
+from headwater.pipelines.pages_run import RunPages, read_pipeline
 from headwater.pipelines.pages_steps import level
 from headwater.pipelines.pages_streams import stream_list
 from headwater.pipelines.records import Records
 from headwater.pipelines.records_catalog import Catalog
 from headwater.pipelines.records_lists import EXPERIMENT_FIELDS, PIPELINE_FIELDS, RUN_FIELDS, VERSION_FIELDS, Page
+from headwater.pipelines.roles import GROUP
 from headwater.pipelines.spec import ROOT
 
-NAVIGATION = (
-    NavigationEntry("Pipelines", "Runs", "/runs"),
-    NavigationEntry("Pipelines", "Pipelines", "/pipelines"),
-    NavigationEntry("Pipelines", "Experiments", "/experiments"),
-    NavigationEntry("Data", "Artifacts", "/artifacts"),
-)
 STATES = (("", "All"), ("active", "Active"), ("failed", "Failed"), ("succeeded", "Succeeded"))
 _PAGE = 50
 _COLUMNS = 5

@@ -13,8 +13,8 @@ from headwater.pipelines.models import ArtifactRow, Direction
 from headwater.pipelines.pages_preview import SANDBOX, Preview, look
 from headwater.pipelines.records import Records
 from headwater.pipelines.records_lists import ARTIFACT_FIELDS
+from headwater.pipelines.roles import GROUP
 
-GROUP = "pipelines.kubeflow.org"
 _PAGE = 50
 
 
@@ -38,12 +38,12 @@ class ArtifactPages:
         ]
 
     async def _artifact(self, request: web.Request) -> ArtifactRow:
-        """Return the artifact if the caller may see its namespace's runs; 404 for one of another namespace."""
+        """Return the artifact if the caller may see it; 404 for one of another namespace."""
         artifact_id = request.match_info["artifact_id"]
         row = await self._records.get_artifact(artifact_id)
         namespace = request.match_info.get("namespace")
         asked = namespace or (row.namespace if row else identity_of(request).namespace)
-        await self._context.authorizer.require(identity_of(request), "get", GROUP, "runs", asked)
+        await self._context.authorizer.require(identity_of(request), "get", GROUP, "artifacts", asked)
         if row is None or row.namespace != asked:
             raise not_found(GROUP, "artifacts", artifact_id)
         return row
@@ -51,7 +51,7 @@ class ArtifactPages:
     async def index(self, request: web.Request) -> web.Response:
         """List the namespace's artifacts, newest first."""
         namespace = request.match_info["namespace"]
-        await self._context.authorizer.require(identity_of(request), "list", GROUP, "runs", namespace)
+        await self._context.authorizer.require(identity_of(request), "list", GROUP, "artifacts", namespace)
         try:
             query = parse_query(
                 ARTIFACT_FIELDS,

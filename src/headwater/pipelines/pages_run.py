@@ -5,7 +5,7 @@ shared and reloaded. The page is whole without scripts; with them parts of it ar
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from aiohttp import web
 from headwater.capability import Context
 from headwater.capability.routes import Route, identity_of
 from headwater.kube.meta.errors import StatusError, not_found
-from headwater.kube.meta.resources import EVENTS, PODS
+from headwater.kube.meta.resources import EVENTS
 from headwater.pipelines.charts import charts_of, metric_bars, roc_curves, roc_points, scalar_metrics
 from headwater.pipelines.loading import load
 from headwater.pipelines.models import ArtifactRow, ArtifactUse, Direction, RunRow, TaskRow, TaskState
@@ -30,11 +30,11 @@ from headwater.pipelines.pages_steps import (
     timeline,
     waits_for,
 )
-from headwater.pipelines.pages_streams import stream_log, stream_run
+from headwater.pipelines.pages_streams import send_log, stream_run
 from headwater.pipelines.records import Records
+from headwater.pipelines.roles import GROUP
 from headwater.pipelines.spec import ROOT, Container, Pipeline, SpecError
 
-GROUP = "pipelines.kubeflow.org"
 TABS = (("overview", "Overview"), ("results", "Results"), ("events", "Events"), ("yaml", "YAML"), ("code", "From code"))
 PANELS = (("details", "Details"), ("logs", "Logs"), ("events", "Events"))
 _SPECS_KEPT = 16
@@ -141,7 +141,7 @@ class RunPages:
         task = tasks.get(request.query.get("step", ""))
         if task is None:
             raise not_found(GROUP, "tasks", request.query.get("step", ""))
-        return await stream_log(
+        return await send_log(
             self._context,
             request,
             run,
@@ -166,7 +166,7 @@ class RunPages:
             "label": label_of(loaded.pipeline, loaded.tasks, path),
             "image": component.body.image if component is not None and isinstance(component.body, Container) else "",
             "shown": panel,
-            "why": await self._why(loaded, path, task),
+            "why": why_it_waits(loaded, path, task),
             "events": [],
         }
         if task is not None:
@@ -178,22 +178,6 @@ class RunPages:
                 events = await self._kubernetes_events(loaded.run.namespace, task.pod_name)
                 values["events"] = events
         return values
-
-    async def _why(self, loaded: Loaded, path: str, task: TaskRow | None) -> str:
-        """Say what a step that does not run yet waits for."""
-        if loaded.run.state.finished and (task is None or not task.state.finished):
-            return "The run ended before this could begin."
-        if task is None:
-            before = waits_for(loaded.pipeline, loaded.tasks, path) if loaded.pipeline is not None else []
-            return f"Waits for {', '.join(before)}." if before else ""
-        if task.state is not TaskState.PENDING:
-            return ""
-        if not task.pod_name:
-            return "Its inputs are ready; its pod is about to be made."
-        try:
-            return why_pod_waits(await self._context.client.get(PODS, task.pod_name, loaded.run.namespace))
-        except StatusError:
-            return ""
 
     async def _kubernetes_events(self, namespace: str, name: str = "") -> list[dict[str, Any]]:
         selector = f"involvedObject.name={name}" if name else ""
@@ -240,6 +224,18 @@ def read_pipeline(spec: Mapping[str, Any] | None, platform: Mapping[str, Any] | 
         return load(spec, platform), ""
     except SpecError as error:
         return None, str(error)
+
+
+def why_it_waits(loaded: Loaded, path: str, task: TaskRow | None) -> str:
+    """Say what a step that does not run yet waits for; empty for one that runs or has ended."""
+    if loaded.run.state.finished and (task is None or not task.state.finished):
+        return "The run ended before this could begin."
+    if task is None:
+        before = waits_for(loaded.pipeline, loaded.tasks, path) if loaded.pipeline is not None else []
+        return f"Waits for {', '.join(before)}." if before else ""
+    if task.state is not TaskState.PENDING:
+        return ""
+    return task.error or "Its inputs are ready; its pod is being prepared."
 
 
 def first_failure(loaded: Loaded) -> tuple[str, str, str] | None:
@@ -320,24 +316,6 @@ def results(loaded: Loaded) -> dict[str, Any]:
         "matrices": matrices,
         "bars": metric_bars({label: numbers for _, label, numbers in rows}),
     }
-
-
-def why_pod_waits(pod: Mapping[str, Any]) -> str:
-    """Say what keeps a pod from running: it has no node, or its container cannot start."""
-    status = pod.get("status") or {}
-    for one in _waiting(status.get("initContainerStatuses"), status.get("containerStatuses")):
-        reason, message = str(one.get("reason") or ""), str(one.get("message") or "")
-        if reason and reason not in ("ContainerCreating", "PodInitializing"):
-            return f"{reason}: {message}" if message else reason
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"Waits for a place to run: {condition.get('message') or condition.get('reason') or 'no node yet'}"
-    return "Its pod is being prepared."
-
-
-def _waiting(*groups: Iterable[Mapping[str, Any]] | None) -> list[Mapping[str, Any]]:
-    statuses = [one for group in groups for one in group or ()]
-    return [one["state"]["waiting"] for one in statuses if (one.get("state") or {}).get("waiting")]
 
 
 def _involved(event: Mapping[str, Any]) -> str:

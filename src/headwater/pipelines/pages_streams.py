@@ -6,17 +6,17 @@ it lives, and from the artifact store afterwards; ``skip`` lets a reader go on w
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from headwater.artifacts import ArtifactStore
 from headwater.capability import Context
 from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.time import format_micro_time
+from headwater.pipelines.logs import stream_log
 from headwater.pipelines.models import RunRow, TaskRow
 from headwater.pipelines.pages_queries import Progress, list_stamp, run_progress
 
@@ -102,69 +102,32 @@ async def _follow(
     return response
 
 
-def log_uri(run: RunRow, task: TaskRow, attempt: int) -> str:
-    """Return where a step's log is kept once its pod is gone."""
-    return f"minio://mlpipeline/logs/{run.namespace}/{run.run_id}/{task.task_id}/{attempt}.log"
-
-
-async def stream_log(
+async def send_log(
     context: Context, request: web.Request, run: RunRow, task: TaskRow, *, attempt: int, follow: bool, skip: int
 ) -> web.StreamResponse:
     """Send a step's log as plain text, from byte ``skip`` on; with ``follow`` until the step is over.
 
-    An answer that is not final carries ``X-Log-State: open``: there will be more.
+    An answer that is not final carries ``X-Log-State: open``: there will be more, ask again from where this one ended.
     """
-    response = web.StreamResponse(headers={"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"})
+    response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})
     response.content_type = "text/plain"
     response.charset = "utf-8"
-    source = await _log_source(context, run, task, attempt, follow)
     response.headers["X-Log-State"] = "final" if task.state.finished else "open"
     await response.prepare(request)
-    if source is None:
-        return response
-    deadline = context.clock.monotonic() + _LIFETIME
-    with suppress(ConnectionResetError, StatusError, FileNotFoundError):
-        try:
-            async with asyncio.timeout(_LIFETIME if follow else None):
-                async for piece in source:
-                    if skip >= len(piece):
-                        skip -= len(piece)
-                        continue
+    pieces = stream_log(
+        context.client,
+        context.artifacts,
+        namespace=run.namespace,
+        run_id=run.run_id,
+        path=task.path,
+        attempt=attempt,
+        pod_name=task.pod_name if attempt == task.attempt else "",
+        follow=follow,
+    )
+    with suppress(ConnectionResetError, StatusError, OSError, ValueError, TimeoutError):
+        async with asyncio.timeout(_LIFETIME if follow else None):
+            async for piece in pieces:
+                if skip < len(piece):
                     await response.write(piece[skip:])
-                    skip = 0
-                    if follow and context.clock.monotonic() > deadline:
-                        break
-        except TimeoutError:
-            pass
+                skip = max(0, skip - len(piece))
     return response
-
-
-async def _log_source(
-    context: Context, run: RunRow, task: TaskRow, attempt: int, follow: bool
-) -> AsyncIterator[bytes] | None:
-    archived = await _archived(context.artifacts, log_uri(run, task, attempt))
-    if archived is not None:
-        return archived
-    if not task.pod_name or attempt != task.attempt:
-        return None
-    pieces = context.client.logs(task.pod_name, run.namespace, follow=follow)
-    try:
-        first = await anext(pieces, None)
-    except StatusError:
-        return None
-    return None if first is None else _joined(first, pieces)
-
-
-async def _archived(store: ArtifactStore, uri: str) -> AsyncIterator[bytes] | None:
-    try:
-        if not await store.entries(uri):
-            return None
-    except (FileNotFoundError, ValueError):
-        return None
-    return store.stream(uri)
-
-
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece
