@@ -45,6 +45,7 @@ class Shim:
     """The event loop of one pod."""
 
     def __init__(self, first: socket.socket | None) -> None:
+        self.lock = records.lock()
         self.pod = records.read_json(records.SPEC)
         self.state: dict[str, Any] = {
             "version": records.VERSION,
@@ -70,6 +71,7 @@ class Shim:
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+        records.write_state(self.state, durable=False)  # from here on this pod counts as started
         with contextlib.suppress(FileNotFoundError):
             os.unlink(records.SOCKET)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -207,7 +209,7 @@ class Shim:
             return  # told twice
         container = _Container(spec)
         self.containers[name] = container
-        self.state["containers"][name] = {"attempt": attempt, "phase": "starting"}
+        self.state["containers"][name] = {"attempt": attempt, "phase": "starting", "crashes": spec.get("crashes", 0)}
         if former is not None:
             self.state["containers"][name]["previous"] = {k: v for k, v in former.items() if k != "previous"}
         try:

@@ -1,5 +1,6 @@
 """What a pod's shim remembers on disk: the state of every container, whole or not at all."""
 
+import fcntl
 import json
 import os
 from typing import Any
@@ -8,6 +9,13 @@ STATE = "state.json"
 SPEC = "spec.json"
 SOCKET = "shim.sock"
 VERSION = 1
+
+
+def lock() -> int:
+    """Be the only shim of the current directory for as long as this process lives. Raises ``BlockingIOError``."""
+    fd = os.open("shim.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return fd
 
 
 def write_state(state: dict[str, Any], *, durable: bool) -> None:

@@ -59,7 +59,7 @@ def build(container: dict[str, Any], owner: int | None, masks: list[str]) -> Non
     linux.mount("", "/", "", linux.MS_REC | linux.MS_PRIVATE)
     root = container["root"]
     volumes = [(mount, _pin(mount)) for mount in sorted(container["mounts"], key=_depth)]
-    _own_directories(root, owner)
+    _own_directories(container, owner)
     tree = linux.open_tree(root)
     linux.set_attributes(tree, _SAFE, root)
     linux.move_mount(tree, root)
@@ -92,7 +92,7 @@ def own_directories_only(container: dict[str, Any]) -> None:
     A mount becomes a symbolic link below the container's root.
     """
     root = container["root"]
-    _own_directories(root, None)
+    _own_directories(container, None)
     for mount in container["mounts"]:
         target = root + os.path.normpath("/" + mount["target"])
         source = os.path.join(mount["source"], mount.get("sub_path") or "").rstrip("/")
@@ -178,10 +178,11 @@ def _make_beneath(base: int, sub_path: str) -> int:
     return here
 
 
-def _own_directories(root: str, owner: int | None) -> None:
+def _own_directories(container: dict[str, Any], owner: int | None) -> None:
+    root = container["root"]
     os.mkdir(root, 0o755)
     made = [root]
-    for name in OWN_DIRECTORIES:
+    for name in (*OWN_DIRECTORIES, *container.get("directories", ())):
         made.append(f"{root}/{name}")
         os.mkdir(made[-1], 0o755)
     for name in SHARED_DIRECTORIES:
@@ -271,7 +272,9 @@ def _make_writable(path: str) -> None:
     covered = os.path.dirname(path)
     while not os.path.isdir(covered):
         covered = os.path.dirname(covered)
-    os.makedirs(_PRIVATE, 0o755, exist_ok=True)
+    if not os.path.isdir(_PRIVATE):
+        os.mkdir(_PRIVATE, 0o755)
+        linux.mount("tmpfs", _PRIVATE, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=16m")
     number = len(os.listdir(_PRIVATE))
     original, links = f"{_PRIVATE}/{number}-original", f"{_PRIVATE}/{number}-links"
     os.mkdir(original)
