@@ -10,8 +10,9 @@ from typing import Any
 
 from headwater.cluster.apiserver.registry import Served
 from headwater.cluster.store.documents import Document
+from headwater.cluster.store.errors import StoreClosed
 from headwater.cluster.store.store import Store
-from headwater.kube.meta.errors import StatusError, forbidden, not_found
+from headwater.kube.meta.errors import StatusError, forbidden, not_found, unavailable
 from headwater.kube.meta.names import generate_name
 from headwater.kube.meta.objects import Object, is_deleting, name_of
 from headwater.kube.meta.resources import NAMESPACES, PODS, SERVICE_ACCOUNTS
@@ -112,7 +113,10 @@ class Admission:
         found = self._store.get(bucket, key)
         if found is not None:
             return found
-        watch = self._store.watch(bucket, f"{namespace}/")
+        try:
+            watch = self._store.watch(bucket, f"{namespace}/")
+        except StoreClosed as error:
+            raise unavailable("the server is stopping") from error
         deadline = time.monotonic() + _WAIT_FOR_ACCOUNT_SECONDS
         while (left := deadline - time.monotonic()) > 0 and not watch.ended:
             watch.read(self._store.revision)

@@ -21,6 +21,7 @@ from headwater.cluster.apiserver.metadata import check_body
 from headwater.cluster.apiserver.nodes import NodeAccess
 from headwater.cluster.apiserver.patching import apply_patch, check_patch
 from headwater.cluster.apiserver.registry import VIRTUAL_VERBS, Registry, Served
+from headwater.cluster.apiserver.schemas import decode
 from headwater.cluster.apiserver.selection import Selection
 from headwater.cluster.apiserver.upkeep import Upkeep
 from headwater.cluster.apiserver.users import Authorizer, MastersOnly, User
@@ -258,7 +259,7 @@ class Api:
             options.warnings.append(served.deprecated)
         if served.virtual:
             handler = self._virtual[served.resource.group_resource]
-            return Document.of(await handler(user, check_body(served, obj, namespace)))
+            return Document.of(await handler(user, decode(served, check_body(served, obj, namespace), options)))
         return await self._writing.create(served, namespace, obj, options)
 
     async def update(

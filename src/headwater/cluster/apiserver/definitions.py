@@ -9,6 +9,7 @@ from headwater.cluster.apiserver.registry import Registry
 from headwater.cluster.store.buckets import Change
 from headwater.cluster.store.documents import Document
 from headwater.cluster.store.store import Store
+from headwater.kube.meta.conditions import condition_is
 from headwater.kube.meta.objects import Object, is_deleting, name_of
 from headwater.kube.meta.resources import CUSTOM_RESOURCE_DEFINITIONS, Resource
 
@@ -47,6 +48,11 @@ class Definitions:
                 resources = self._resources.get(name)
                 found.append((obj, resources[0] if resources else None))
         return found
+
+    def waiting(self) -> list[Object]:
+        """Return the definitions that are not served since their names were taken when they were written."""
+        found = [document.object for _, document in self._store.scan(_BUCKET)]
+        return [obj for obj in found if not is_deleting(obj) and condition_is(obj, "NamesAccepted", "False")]
 
     def is_empty(self, definition: Object) -> bool:
         """Whether no object of a definition is left."""

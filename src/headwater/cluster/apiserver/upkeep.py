@@ -49,7 +49,7 @@ class Upkeep:
         self._stirred.set()
         loop = asyncio.get_running_loop()
         self._tasks = [
-            loop.create_task(self._end_definitions(), name="apiserver: end definitions"),
+            loop.create_task(self._settle_definitions(), name="apiserver: settle definitions"),
             loop.create_task(self._sweep(), name="apiserver: sweep events and history"),
         ]
 
@@ -62,16 +62,25 @@ class Upkeep:
 
     # --- definitions --------------------------------------------------------------------------------------------
 
-    async def _end_definitions(self) -> None:
+    async def _settle_definitions(self) -> None:
         while True:
             await self._stirred.wait()
             self._stirred.clear()
+            for definition in self._definitions.waiting():
+                await self._offer_again(definition)
             for definition, resource in self._definitions.terminating():
                 try:
                     await self._end(definition, resource)
                 except StatusError as error:
                     _log.warning("the definition %s cannot go yet: %s", name_of(definition), error.message)
                     asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._stirred.set)
+
+    async def _offer_again(self, definition: Object) -> None:
+        """Write a definition unchanged: its names are looked at anew, and nothing is written if they stay taken."""
+        try:
+            await self._api.patch(PLATFORM, CUSTOM_RESOURCE_DEFINITIONS, "", name_of(definition), {}, PatchType.MERGE)
+        except StatusError as error:
+            _log.warning("the definition %s cannot be offered again: %s", name_of(definition), error.message)
 
     async def _end(self, definition: Object, resource: Resource | None) -> None:
         name = name_of(definition)
