@@ -127,7 +127,7 @@ def _checked(key: str, operator: str, values: frozenset[str]) -> Requirement:
         raise ValueError("values: Invalid value: values set must be empty for exists and does not exist")
     for value in values:
         if operator in ("gt", "lt"):
-            if not re.fullmatch(r"[+-]?\d+", value):
+            if not re.fullmatch(r"[+-]?[0-9]+", value):
                 raise ValueError(
                     f"values[0]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer"
                 )

@@ -109,7 +109,9 @@ def _merged_list(present: list[Any], patch: list[Any], schema: Node, order: list
     else:
         merged = [*present, *(item for item in _unique(patch) if item not in present)]
     if order is None:
-        return merged
+        # As upstream: without an order of its own the patch's order counts, and what it adds comes first.
+        order = [item for item in patch if not _is_directive(item)]
+        return _ordered(present, merged, order, schema, path)
     named = [item[key] if key and isinstance(item, dict) else item for item in patch if not _is_directive(item)]
     wanted = [item.get(key) if key and isinstance(item, dict) else item for item in order]
     position = 0

@@ -6,13 +6,7 @@ resource is validated as JSON: ``null`` is a value, allowed where ``nullable`` s
 are in ``rules``; CEL rules (``x-kubernetes-validations``) are not evaluated yet.
 """
 
-import base64
-import binascii
-import math
-import re
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -21,13 +15,15 @@ from headwater.kube.meta.errors import Cause
 from headwater.kube.meta.objects import Object
 from headwater.kube.meta.quantities import format_quantity, parse_quantity
 from headwater.kube.schema.builtin import BUILTIN, OBJECT_META, Schema, builtin
+from headwater.kube.schema.filling import apply_defaults
+from headwater.kube.schema.scalars import check_number, check_text, invalid, named, same, show, wrong_type
+
+__all__ = ["Verdict", "apply_defaults", "check"]
 
 _DEPTH = 100
 """Nesting beyond this is refused instead of followed."""
 
 _DROP = object()
-_INT32 = 2**31
-_INT64 = 2**63
 
 
 @dataclass(slots=True)
@@ -69,12 +65,11 @@ class _Walk:
 
     # Causes
 
-    def invalid(self, path: str, value: Any, message: str, reason: str = "FieldValueInvalid") -> None:
-        self.causes.append(Cause(path, f"Invalid value: {_show(value)}: {message}", reason))
+    def invalid(self, path: str, value: Any, message: str) -> None:
+        self.causes.append(invalid(path, value, message))
 
     def wrong_type(self, path: str, expected: str, value: Any) -> None:
-        found = _type_name(value)
-        self.invalid(path, found, f'{_named(path)} must be of type {expected}: "{found}"', "FieldValueTypeInvalid")
+        self.causes.append(wrong_type(path, expected, value))
 
     def required(self, path: str) -> None:
         self.causes.append(Cause(path, "Required value", "FieldValueRequired"))
@@ -160,7 +155,7 @@ class _Walk:
                     result[key] = kept
         self.missing(schema, obj, path)
         if "minProperties" in schema and len(obj) < schema["minProperties"]:
-            self.invalid(path, obj, f"{_named(path)} should have at least {schema['minProperties']} properties")
+            self.invalid(path, obj, f"{named(path)} should have at least {schema['minProperties']} properties")
         if "maxProperties" in schema and len(obj) > schema["maxProperties"]:
             self.too_many(path, len(obj), schema["maxProperties"])
         return result
@@ -212,30 +207,31 @@ class _Walk:
                 if not isinstance(value, str):
                     self.wrong_type(path, "string", value)
                     return value
-                self.text(schema, value, path)
+                if len(schema) > 1:
+                    self.causes += check_text(schema, value, path)
             case "integer":
                 if isinstance(value, float) and not self.builtin and value.is_integer():
                     result = value = int(value)
                 if not isinstance(value, int) or isinstance(value, bool):
                     self.wrong_type(path, "integer", value)
                     return value
-                self.number(schema, value, path)
+                self.causes += check_number(schema, value, path)
             case "number":
                 if not isinstance(value, int | float) or isinstance(value, bool):
                     self.wrong_type(path, "number", value)
                     return value
-                self.number(schema, value, path)
+                self.causes += check_number(schema, value, path)
             case "boolean":
                 if not isinstance(value, bool):
                     self.wrong_type(path, "boolean", value)
                     return value
             case None:
                 result = self.untyped(schema, value, path, depth)
-        if "enum" in schema and not any(_same(value, allowed) for allowed in schema["enum"]):
-            supported = ", ".join(_show(allowed) for allowed in schema["enum"] if allowed is not None)
+        if "enum" in schema and not any(same(value, allowed) for allowed in schema["enum"]):
+            supported = ", ".join(show(allowed) for allowed in schema["enum"] if allowed is not None)
             self.causes.append(
                 Cause(
-                    path, f"Unsupported value: {_show(value)}: supported values: {supported}", "FieldValueNotSupported"
+                    path, f"Unsupported value: {show(value)}: supported values: {supported}", "FieldValueNotSupported"
                 )
             )
         if not self.builtin:
@@ -247,9 +243,9 @@ class _Walk:
             if not isinstance(value, int | str) or isinstance(value, bool):
                 self.wrong_type(path, "integer,string", value)
             elif isinstance(value, int):
-                self.number({"format": "int32", **schema} if self.builtin else schema, value, path)
+                self.causes += check_number({"format": "int32", **schema} if self.builtin else schema, value, path)
             else:
-                self.text({**schema, "format": ""}, value, path)
+                self.causes += check_text({**schema, "format": ""}, value, path)
             return value
         if schema.get("format") == "quantity":
             return self.quantity(value, path)
@@ -262,9 +258,9 @@ class _Walk:
         if isinstance(value, list):
             return self.sequence(schema, value, path, depth)
         if isinstance(value, str):
-            self.text(schema, value, path)
+            self.causes += check_text(schema, value, path)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            self.number(schema, value, path)
+            self.causes += check_number(schema, value, path)
         return value
 
     def quantity(self, value: Any, path: str) -> Any:
@@ -292,7 +288,7 @@ class _Walk:
                         result = list(value)
                     result[index] = kept
         if "minItems" in schema and len(value) < schema["minItems"]:
-            self.invalid(path, value, f"{_named(path)} should have at least {schema['minItems']} items")
+            self.invalid(path, value, f"{named(path)} should have at least {schema['minItems']} items")
         if "maxItems" in schema and len(value) > schema["maxItems"]:
             self.too_many(path, len(value), schema["maxItems"])
         if not self.builtin and schema.get("x-kubernetes-list-type") in ("set", "map"):
@@ -313,54 +309,9 @@ class _Walk:
                 identity = {key: item.get(key, defaults.get(key)) for key in keys}
             encoded = orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)
             if encoded in seen:
-                message = f"Duplicate value: {_show(identity)}"
+                message = f"Duplicate value: {show(identity)}"
                 self.causes.append(Cause(f"{path}[{index}]", message, "FieldValueDuplicate"))
             seen.add(encoded)
-
-    # Scalars
-
-    def text(self, schema: Schema, value: str, path: str) -> None:
-        if "maxLength" in schema and len(value) > schema["maxLength"]:
-            message = f"Too long: may not be more than {schema['maxLength']} bytes"
-            self.causes.append(Cause(path, message, "FieldValueTooLong"))
-        if "minLength" in schema and len(value) < schema["minLength"]:
-            self.invalid(path, value, f"{_named(path)} should be at least {schema['minLength']} chars long")
-        if "pattern" in schema:
-            pattern = compile_pattern(schema["pattern"])
-            if pattern is None:
-                self.invalid(path, value, f"the schema's pattern '{schema['pattern']}' is not a regular expression")
-            elif not pattern.search(value):
-                self.invalid(path, value, f"{_named(path)} should match '{schema['pattern']}'")
-        match schema.get("format"):
-            case "date-time" if not _is_time(value):
-                self.invalid(
-                    path, value, f'{_named(path)} must be of type date-time: "{value}"', "FieldValueTypeInvalid"
-                )
-            case "byte" if not _is_base64(value):
-                self.causes.append(Cause(path, "Invalid value: illegal base64 data", "FieldValueInvalid"))
-
-    def number(self, schema: Schema, value: int | float, path: str) -> None:
-        match schema.get("format"):
-            case "int32" if not -_INT32 <= value < _INT32:
-                self.invalid(path, value, f"{_named(path)} must be of type int32", "FieldValueTypeInvalid")
-            case "int64" if not -_INT64 <= value < _INT64:
-                self.invalid(path, value, f"{_named(path)} must be of type int64", "FieldValueTypeInvalid")
-        minimum, maximum = schema.get("minimum"), schema.get("maximum")
-        if minimum is not None:
-            if schema.get("exclusiveMinimum"):
-                if value <= minimum:
-                    self.invalid(path, value, f"{_named(path)} should be greater than {_show(minimum)}")
-            elif value < minimum:
-                self.invalid(path, value, f"{_named(path)} should be greater than or equal to {_show(minimum)}")
-        if maximum is not None:
-            if schema.get("exclusiveMaximum"):
-                if value >= maximum:
-                    self.invalid(path, value, f"{_named(path)} should be less than {_show(maximum)}")
-            elif value > maximum:
-                self.invalid(path, value, f"{_named(path)} should be less than or equal to {_show(maximum)}")
-        multiple = schema.get("multipleOf")
-        if multiple and not math.isclose(value / multiple, round(value / multiple), abs_tol=1e-9):
-            self.invalid(path, value, f"{_named(path)} should be a multiple of {_show(multiple)}")
 
     # allOf, anyOf, oneOf, not: they restrict values; a structural schema's fields are all outside of them.
 
@@ -371,19 +322,19 @@ class _Walk:
         if "anyOf" in schema and not schema.get("x-kubernetes-int-or-string"):
             tried = [self.branch(branch, value, path, depth) for branch in schema["anyOf"]]
             if all(tried):
-                self.invalid(path, value, f"{_named(path)} must validate at least one schema (anyOf)")
+                self.invalid(path, value, f"{named(path)} must validate at least one schema (anyOf)")
                 self.causes += tried[0]
         if "oneOf" in schema and not schema.get("x-kubernetes-int-or-string"):
             tried = [self.branch(branch, value, path, depth) for branch in schema["oneOf"]]
             passed = sum(not causes for causes in tried)
             if passed != 1:
                 found = "Found none valid" if not passed else f"Found {passed} valid alternatives"
-                message = f"{_named(path)} must validate one and only one schema (oneOf). {found}"
+                message = f"{named(path)} must validate one and only one schema (oneOf). {found}"
                 self.invalid(path, value, message)
                 if not passed:
                     self.causes += tried[0]
         if "not" in schema and not self.branch(schema["not"], value, path, depth):
-            self.invalid(path, value, f"{_named(path)} must not validate the schema (not)")
+            self.invalid(path, value, f"{named(path)} must not validate the schema (not)")
 
     def branch(self, schema: Schema, value: Any, path: str, depth: int) -> list[Cause]:
         """Return what is wrong by a schema that stands inside a logical operator, where unknown fields are fine."""
@@ -403,121 +354,3 @@ _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": Fal
 
 def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
-
-
-def _named(path: str) -> str:
-    return f"{path} in body" if path else "body"
-
-
-def _show(value: Any) -> str:
-    """Write a value as Go's ``field.Error`` does."""
-    if isinstance(value, float):
-        return repr(int(value)) if value.is_integer() else repr(value)
-    try:
-        text = orjson.dumps(value).decode()
-    except TypeError:
-        text = repr(value)
-    return text if len(text) <= 1000 else text[:1000] + "…"
-
-
-def _type_name(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case str():
-            return "string"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case list():
-            return "array"
-    return "object"
-
-
-def _same(left: Any, right: Any) -> bool:
-    return bool(left == right) and isinstance(left, bool) is isinstance(right, bool)
-
-
-@lru_cache(maxsize=4096)
-def compile_pattern(pattern: str) -> re.Pattern[str] | None:
-    """Compile a schema's pattern, which is written for Go's RE2, or return ``None`` when it is not one."""
-    translated = re.sub(r"(?<!\\)((?:\\\\)*)\\z", r"\1\\Z", pattern)
-    translated = re.sub(r"(?<!\\)((?:\\\\)*)\$(?=$|\)|\|)", r"\1\\Z", translated)
-    try:
-        return re.compile(translated)
-    except re.error:
-        return None
-
-
-def _is_time(value: str) -> bool:
-    if len(value) < 20 or value[10] not in "Tt":
-        return False
-    try:
-        return datetime.fromisoformat(value).tzinfo is not None
-    except ValueError:
-        return False
-
-
-def _is_base64(value: str) -> bool:
-    try:
-        base64.b64decode(value.replace("\n", "").replace("\r", ""), validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return True
-
-
-def apply_defaults(schema: Schema, obj: Object) -> Object:
-    """Return a custom resource with the schema's defaults filled in.
-
-    A ``null`` in a field that may not be null counts as absent, as in Kubernetes. Shares structure with the
-    original, which stays as it is. Defaults are copied, so that objects never share them.
-    """
-    result = _default(schema, obj, 0)
-    return result if isinstance(result, dict) else obj
-
-
-def _default(schema: Schema, value: Any, depth: int) -> Any:
-    if depth > _DEPTH:
-        return value
-    if isinstance(value, list):
-        items = schema.get("items")
-        if not isinstance(items, dict):
-            return value
-        filled = [_default(items, item, depth + 1) for item in value]
-        return filled if any(new is not old for new, old in zip(filled, value, strict=True)) else value
-    if not isinstance(value, dict):
-        return value
-    result = value
-    properties: dict[str, Schema] = schema.get("properties") or {}
-    additional = schema.get("additionalProperties")
-    for key, child in properties.items():
-        present = key in value
-        if present and value[key] is None and not child.get("nullable") and _refuses_null(child):
-            result = dict(result)
-            del result[key]
-            present = False
-        if not present:
-            if "default" in child:
-                result = dict(result) if result is value else result
-                result[key] = _default(child, orjson.loads(orjson.dumps(child["default"])), depth + 1)
-            continue
-        new = _default(child, value[key], depth + 1)
-        if new is not value[key]:
-            result = dict(result) if result is value else result
-            result[key] = new
-    if isinstance(additional, dict):
-        for key, item in value.items():
-            if key in properties:
-                continue
-            new = _default(additional, item, depth + 1)
-            if new is not item:
-                result = dict(result) if result is value else result
-                result[key] = new
-    return result
-
-
-def _refuses_null(schema: Schema) -> bool:
-    return "type" in schema or bool(schema.get("x-kubernetes-int-or-string")) or "default" in schema

@@ -3,22 +3,24 @@
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from headwater.kube.meta.errors import Cause
+from headwater.kube.schema.scalars import invalid, show
+
+__all__ = [
+    "IMMUTABLE",
+    "at_least",
+    "duplicate",
+    "forbidden",
+    "invalid",
+    "not_found",
+    "one_of",
+    "port",
+    "required",
+    "unchanged",
+    "unsupported",
+]
 
 IMMUTABLE = "field is immutable"
-
-
-def show(value: Any) -> str:
-    """Write a value as JSON, cut after 1000 characters."""
-    text = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
-    return text if len(text) <= 1000 else text[:1000] + "…"
-
-
-def invalid(field: str, value: Any, message: str) -> Cause:
-    """Return ``Invalid value: <value>: <message>``."""
-    return Cause(field, f"Invalid value: {show(value)}: {message}")
 
 
 def required(field: str, message: str = "") -> Cause:

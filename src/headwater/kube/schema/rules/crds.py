@@ -19,7 +19,8 @@ from headwater.kube.schema.rules.causes import (
     unchanged,
     unsupported,
 )
-from headwater.kube.schema.validate import check, compile_pattern
+from headwater.kube.schema.scalars import compile_pattern
+from headwater.kube.schema.validate import check
 
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _SCHEMA = "schema.openAPIV3Schema"

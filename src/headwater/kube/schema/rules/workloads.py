@@ -71,7 +71,7 @@ def _unscheduled(spec: dict[str, Any]) -> dict[str, Any]:
     return template
 
 
-_FIELD = r"(\*|\d+(-\d+)?|[A-Za-z]{3}(-[A-Za-z]{3})?|\?)(/\d+)?"
+_FIELD = r"(\*|[0-9]+(-[0-9]+)?|[A-Za-z]{3}(-[A-Za-z]{3})?|\?)(/[0-9]+)?"
 _SCHEDULE = re.compile(rf"(TZ=\S+ |CRON_TZ=\S+ )?({_FIELD}(,{_FIELD})*\s+){{4}}{_FIELD}(,{_FIELD})*")
 _NAMED = re.compile(r"@(yearly|annually|monthly|weekly|daily|midnight|hourly|every .+)")
 
