@@ -6,7 +6,6 @@ from its task and attempt, so that creating it twice is creating it once; a resu
 that fails when it was taken before. What is remembered between two calls is only a copy of the records.
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,17 +15,12 @@ from headwater.capability import Context
 from headwater.kube.client import Propagation
 from headwater.kube.controller import Controller, EventRecorder, Request, Result, Watch
 from headwater.kube.meta.errors import StatusError
-from headwater.kube.meta.objects import Object, is_deleting, labels_of, name_of, namespace_of, uid_of, version_of
-from headwater.kube.meta.owners import is_owned_by
+from headwater.kube.meta.objects import Object, is_deleting, name_of, namespace_of, uid_of, version_of
 from headwater.kube.meta.resources import PODS
 from headwater.pipelines.adoption import adopt
 from headwater.pipelines.execute import (
-    ATTEMPT_LABEL,
-    PARAMETER_FOLDER,
-    TASK_LABEL,
     RunContext,
     Step,
-    build_pod,
     pod_name_of,
 )
 from headwater.pipelines.ledger import Ledger, count_tasks
@@ -36,11 +30,12 @@ from headwater.pipelines.logs import LogArchive, is_ended_step, tail
 from headwater.pipelines.models import ACTIVE_RUN, CacheEntry, RunChange, RunRow, RunState, TaskRow, TaskState
 from headwater.pipelines.outputs import OutputError, collect
 from headwater.pipelines.plan import Outcome, plan
+from headwater.pipelines.pods import RunPods
 from headwater.pipelines.records import Records
 from headwater.pipelines.recovery import Recovery, wake
 from headwater.pipelines.spec import SpecError
 from headwater.pipelines.starting import begin_steps
-from headwater.pipelines.status import status_of
+from headwater.pipelines.status import say_end, status_of, write_status
 from headwater.pipelines.steps import Decision, Move, Phase, decide, failed, last_line, observe
 from headwater.pipelines.types import FINALIZER, RUNS
 
@@ -52,8 +47,6 @@ TERMINATED = "The run was terminated by a user."
 DELETED = "The run was stopped, because its Run object was deleted."
 _STATUS_INTERVAL = 1.0
 """Seconds between two writes of a running run's numbers to its status."""
-_NEVER = frozenset({400, 422})
-"""Answers to a creation that will be the same tomorrow."""
 _NEWS_PATIENCE = 5.0
 """Seconds after which a pod that was created and never seen is created again."""
 
@@ -75,15 +68,14 @@ class _Work:
 class RunReconciler:
     """Brings each run nearer to its end."""
 
-    def __init__(self, context: Context, records: Records, logs: LogArchive, events: EventRecorder) -> None:
+    def __init__(self, context: Context, records: Records, events: EventRecorder) -> None:
         self._client = context.client
         self._clock = context.clock
         self._store = context.artifacts
         self._locations = Locations(context.artifacts, context.mounts_volumes)
         self._runs = context.informers.informer(RUNS)
-        self._pods = context.informers.informer(PODS)
+        self._pods = RunPods(context.client, context.informers, context.artifacts, self._locations)
         self._records = records
-        self._logs = logs
         self._events = events
         self._work: dict[Request, _Work] = {}
 
@@ -147,7 +139,7 @@ class RunReconciler:
         began = ledger.run.started_at
         if limit and began and now >= began + timedelta(seconds=limit):
             return await self._stop(request, run, work, f"The run took longer than its limit of {limit} seconds.")
-        pods = self._pods_of(run)
+        pods = self._pods.of(run)
         due: list[TaskRow] = []
         waits: list[float] = [(began + timedelta(seconds=limit) - now).total_seconds()] if limit and began else []
         for row in list(ledger.active.values()):
@@ -173,13 +165,13 @@ class RunReconciler:
         if change is not None:
             ledger.run = _changed(ledger.run, change, now)
         work.dirty = work.dirty or ledger.written
-        refused = await self._create_pods(context, work, [*due, *beginning], run)
+        refused = await self._pods.create(context, self._uncreated(context, work, [*due, *beginning]))
         if refused:
-            return await self._refuse(request, run, work, refused)
+            return await self._refuse(request, work, refused, now)
         if outcome is not None:
             self._work.pop(request, None)
             await self._report(run, work, force=True)
-            self._say_end(run, ledger.run)
+            say_end(self._events, run, ledger.run)
             return Result(0)
         if work.created:
             waits.append(_NEWS_PATIENCE)
@@ -187,14 +179,6 @@ class RunReconciler:
         if wait is not None:
             waits.append(wait)
         return Result(max(min(waits), 0.0)) if waits else None
-
-    def _pods_of(self, run: Object) -> dict[tuple[str, int], Object]:
-        found = {}
-        for pod in self._pods.by_owner(uid_of(run)):
-            labels = labels_of(pod)
-            if TASK_LABEL in labels:
-                found[labels[TASK_LABEL], int(labels.get(ATTEMPT_LABEL) or 0)] = pod
-        return found
 
     async def _take(self, ledger: Ledger, context: RunContext, row: TaskRow, now: datetime) -> Decision:
         """Read a step's result and note it; what cannot be used is a failed attempt."""
@@ -268,61 +252,30 @@ class RunReconciler:
             return RunChange(from_states=frozenset({RunState.PENDING}), state=RunState.RUNNING, started_at=now)
         return None
 
-    # Pods
-
-    async def _create_pods(
-        self, context: RunContext, work: _Work, rows: Sequence[TaskRow], run: Object
-    ) -> list[tuple[TaskRow, StatusError]]:
-        """Create the pods of these attempts side by side; return those that the API will never accept."""
+    def _uncreated(self, context: RunContext, work: _Work, rows: Sequence[TaskRow]) -> list[Step]:
+        """Leave out the attempts whose pod was created a moment ago and is not seen yet."""
         now = self._clock.monotonic()
-        wanted = []
+        steps = []
         for row in rows:
             step = work.ledger.step(row)
             name = step.pod_name(context)
             if now - work.created.get(name, float("-inf")) >= _NEWS_PATIENCE:
                 work.created[name] = now
-                wanted.append((row, self._create_pod(context, step, run)))
-        results = await asyncio.gather(*(creation for _, creation in wanted), return_exceptions=True)
-        refused = []
-        for (row, _), result in zip(wanted, results, strict=True):
-            if isinstance(result, StatusError) and result.code in _NEVER:
-                refused.append((row, result))
-            elif isinstance(result, BaseException):
-                raise result
-        return refused
-
-    async def _create_pod(self, context: RunContext, step: Step, run: Object) -> None:
-        folder = self._locations.host_path(step.root(context))
-        if folder is not None:
-            (folder / PARAMETER_FOLDER).mkdir(parents=True, exist_ok=True)
-        pod = build_pod(step, context)
-        try:
-            await self._client.create(PODS, pod)
-        except StatusError as error:
-            if error.reason != "AlreadyExists":
-                raise
-            there = await self._client.get(PODS, name_of(pod), context.run.namespace)
-            if not is_owned_by(there, uid_of(run)):
-                raise StatusError(422, "Invalid", f"there is a foreign pod of the name {name_of(pod)}") from None
+                steps.append(step)
+        return steps
 
     async def _refuse(
-        self, request: Request, run: Object, work: _Work, refused: list[tuple[TaskRow, StatusError]]
+        self, request: Request, work: _Work, refused: list[tuple[Step, StatusError]], now: datetime
     ) -> Result:
         """Fail the tasks whose pods the API does not accept; the next call goes on from there."""
-        for row, error in refused:
+        for step, error in refused:
             message = f"its pod was refused: {error.message}"
-            work.ledger.change(row.path, state=TaskState.FAILED, error=message, finished_at=self._clock.now())
+            work.ledger.change(step.path, state=TaskState.FAILED, error=message, finished_at=now)
         if not await work.ledger.write(self._records):
             self._work.pop(request, None)
         return Result(0)
 
     # Ending
-
-    def _say_end(self, run: Object, row: RunRow) -> None:
-        if row.state is RunState.SUCCEEDED:
-            self._events.event(run, "Normal", "Succeeded", "The run succeeded.")
-        else:
-            self._events.event(run, "Warning", "Failed", row.error[:1024])
 
     async def _stop(self, request: Request, run: Object, work: _Work, why: str) -> Result | None:
         """End a run before its time: stop its pods, keep their logs, then record how it ended."""
@@ -332,15 +285,12 @@ class RunReconciler:
                 ledger.run = replace(ledger.run, state=RunState.CANCELING)
             await self._report(run, work, force=True)
         context = RunContext(ledger.run, ledger.pipeline, run, self._locations)
-        pods = self._pods_of(run)
+        pods = self._pods.of(run)
         for row in list(ledger.active.values()):
             pod = pods.get((row.task_id, row.attempt))
             if pod is not None and observe(pod).phase is Phase.SUCCEEDED:
                 self._note(ledger, row, await self._take(ledger, context, row, now), now)
-        alive = [pod for pod in pods.values() if not is_ended_step(None, pod)]
-        stopping = [self._stop_pod(pod) for pod in alive if not is_deleting(pod)]
-        if alive:
-            await asyncio.gather(*stopping)
+        if not await self._pods.stop(list(pods.values())):
             return Result(_NEWS_PATIENCE)
         for row in ledger.unfinished():
             ledger.change(row.path, state=TaskState.CANCELED, error=why, finished_at=now)
@@ -350,25 +300,17 @@ class RunReconciler:
         self._events.event(run, "Warning", "Terminated", why)
         return Result(0)
 
-    async def _stop_pod(self, pod: Object) -> None:
-        await self._logs.keep(pod)
-        try:
-            await self._client.delete(PODS, name_of(pod), namespace_of(pod), uid=uid_of(pod))
-        except StatusError as error:
-            if error.code not in (404, 409):
-                raise
-
     async def _finished(self, request: Request, run: Object, row: RunRow) -> Result | None:
         """Keep the object in line with the record, and remove it when its time has come."""
         self._work.pop(request, None)
         counts = None
         if (run.get("status") or {}).get("state") != row.state:
             counts = count_tasks(await self._records.load_tasks(row.run_id))
-        await self._patch_status(run, status_of(row, counts, run.get("status") or {}, self._clock.now()))
+        await write_status(self._client, run, status_of(row, counts, run.get("status") or {}, self._clock.now()))
         left = ((row.finished_at or row.created_at) - self._clock.now()).total_seconds() + _ttl(run, row)
         if left > 0:
             return Result(left)
-        await self._keep_logs(run)
+        await self._pods.keep_logs(run)
         await self._client.delete(
             RUNS, name_of(run), namespace_of(run), uid=uid_of(run), propagation=Propagation.BACKGROUND
         )
@@ -382,7 +324,7 @@ class RunReconciler:
                 return Result(0)
             work = self._work[request] = _Work(uid_of(run), ledger)
             return await self._stop(request, run, work, DELETED)
-        await self._keep_logs(run)
+        await self._pods.keep_logs(run)
         finalizers = [one for one in run["metadata"].get("finalizers") or [] if one != FINALIZER]
         metadata = {"finalizers": finalizers, "resourceVersion": version_of(run)}
         if FINALIZER in (run["metadata"].get("finalizers") or []):
@@ -392,10 +334,6 @@ class RunReconciler:
                 if error.code != 404:
                     raise
         return None
-
-    async def _keep_logs(self, run: Object) -> None:
-        pods = [pod for pod in self._pods_of(run).values() if is_ended_step(None, pod)]
-        await asyncio.gather(*(self._logs.keep(pod) for pod in pods))
 
     # Status
 
@@ -411,17 +349,8 @@ class RunReconciler:
         work.status = status_of(ledger.run, ledger.counts(), before, self._clock.now())
         if work.status != (run.get("status") or {}):
             work.reported = now
-            await self._patch_status(run, work.status)
+            await write_status(self._client, run, work.status)
         return None
-
-    async def _patch_status(self, run: Object, status: Object) -> None:
-        if status == (run.get("status") or {}):
-            return
-        try:
-            await self._client.patch(RUNS, name_of(run), {"status": status}, namespace_of(run), subresource="status")
-        except StatusError as error:
-            if error.code != 404:
-                raise
 
 
 def _ttl(run: Object, row: RunRow) -> float:
@@ -453,7 +382,7 @@ def controllers(context: Context) -> Sequence[Controller]:
     recovery = Recovery(context.client, context.informers, records, context.clock)
     ended = Watch(PODS, _of_pod, predicate=is_ended_step)
     return (
-        Controller("run", RunReconciler(context, records, archive, events), RUNS, owns=(PODS,), workers=8),
+        Controller("run", RunReconciler(context, records, events), RUNS, owns=(PODS,), workers=8),
         Controller("run-logs", archive, None, watches=(ended,), workers=2),
         Controller("run-recovery", recovery, None, workers=1, sources=(wake,)),
     )

@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from headwater.kube.client import Client
+from headwater.kube.controller import EventRecorder
 from headwater.kube.meta.conditions import set_condition
-from headwater.kube.meta.objects import Object
+from headwater.kube.meta.errors import StatusError
+from headwater.kube.meta.objects import Object, name_of, namespace_of
 from headwater.kube.meta.time import format_time
 from headwater.pipelines.models import RunRow, RunState
+from headwater.pipelines.types import RUNS
 
 
 def status_of(row: RunRow, counts: Mapping[str, int] | None, before: Mapping[str, Any], now: datetime) -> Object:
@@ -30,3 +34,22 @@ def status_of(row: RunRow, counts: Mapping[str, int] | None, before: Mapping[str
     set_condition(conditions, "Succeeded", ("True" if well else "False") if over else "Unknown", reason, row.error, now)
     status["conditions"] = conditions
     return status
+
+
+async def write_status(client: Client, run: Object, status: Object) -> None:
+    """Write a Run object's status, if it differs from what the object has; an object that is gone needs none."""
+    if status == (run.get("status") or {}):
+        return
+    try:
+        await client.patch(RUNS, name_of(run), {"status": status}, namespace_of(run), subresource="status")
+    except StatusError as error:
+        if error.code != 404:
+            raise
+
+
+def say_end(events: EventRecorder, run: Object, row: RunRow) -> None:
+    """Say in an event how the run ended."""
+    if row.state is RunState.SUCCEEDED:
+        events.event(run, "Normal", "Succeeded", "The run succeeded.")
+    else:
+        events.event(run, "Warning", "Failed", row.error[:1024])
