@@ -117,6 +117,9 @@ async def test_a_full_disk_refuses_writes_and_recovers(tmp_path: Path) -> None:
         assert len(refusals) == 3
         assert all("is full" in refusal for refusal in refusals)
         assert written
+        await store.close()
+        store = await Store.open(disk / "objects.db")
+        assert {name for name, _ in store.scan("things")} == set(written), "a full disk can still be read"
         (disk / "ballast").unlink()
         late = await store.put("things", "late", {"metadata": {"name": "late"}}, 0)
         assert late.revision > max(written.values())

@@ -13,7 +13,8 @@ from headwater.kube.meta.objects import Object, name_of
 from headwater.kube.meta.resources import Resource
 from headwater.kube.schema.builtin import Schema, builtin
 from headwater.kube.schema.defaults import default_object
-from headwater.kube.schema.validate import apply_defaults, check
+from headwater.kube.schema.filling import apply_defaults
+from headwater.kube.schema.validate import check
 
 _ANYTHING: Schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 

@@ -99,10 +99,11 @@ class Disk:
                 f"{self._path} was written by a newer version of Headwater (its data format is {version}, "
                 f"this version knows up to {FORMAT}); start that version or a newer one"
             )
-        for step in range(version, FORMAT):
-            for statement in _MIGRATIONS[step].split(";"):
-                execute(statement)
-        execute("UPDATE format SET version = ?", (FORMAT,))
+        if version < FORMAT:
+            for step in range(version, FORMAT):
+                for statement in _MIGRATIONS[step].split(";"):
+                    execute(statement)
+            execute("UPDATE format SET version = ?", (FORMAT,))
 
     def _explain_opening(self, error: sqlite3.Error) -> StoreError:
         name = getattr(error, "sqlite_errorname", "")
