@@ -6,6 +6,7 @@ staging file and a rename, so that an object is there whole and on disk, or not 
 """
 
 import asyncio
+import errno
 import os
 import shutil
 import stat
@@ -88,7 +89,12 @@ class DirectoryStore:
         except FileNotFoundError:
             os.close(held)
             raise FileNotFoundError(f"{uri} is not in the artifact store") from None
-        except BaseException:
+        except OSError as error:
+            os.close(held)
+            if error.errno == errno.ELOOP:
+                raise OSError(f"{uri} leads through a symbolic link, and the store follows none") from None
+            raise
+        except ValueError:
             os.close(held)
             raise
         return held

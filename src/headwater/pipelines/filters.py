@@ -140,7 +140,9 @@ def parse_filter(text: str, fields: Fields) -> tuple[Predicate, ...]:
     unknown = sorted(set(document) - {"predicates"})
     if unknown:
         raise QueryError(f'filter: unknown field "{unknown[0]}"')
-    predicates = document.get("predicates") or []
+    predicates = document.get("predicates")
+    if predicates is None:
+        return ()
     if not isinstance(predicates, list):
         raise QueryError("filter.predicates: must be a list")
     return tuple(_predicate(item, fields, f"filter.predicates[{index}]") for index, item in enumerate(predicates))
@@ -223,12 +225,18 @@ def decode_token(token: str, signature: str, sort: Field) -> Position:
     """Read a page token. Raises ``QueryError`` if it is none of ours or belongs to another query."""
     try:
         signed, value, row = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        if value is not None and sort.type is FieldType.TIME:
-            value = _EPOCH + timedelta(microseconds=value)
-    except (ValueError, TypeError, OverflowError):
-        raise QueryError("page_token: not a token that this server gave out") from None
+    except (ValueError, TypeError):
+        raise QueryError(_FOREIGN_TOKEN) from None
     if signed != signature:
         raise QueryError("page_token: belongs to a list with another filter or sort_by")
+    try:
+        if value is not None and sort.type is FieldType.TIME:
+            value = _EPOCH + timedelta(microseconds=value)
+    except (TypeError, OverflowError):
+        raise QueryError(_FOREIGN_TOKEN) from None
     if not isinstance(row, str) or (sort.type is not FieldType.TIME and not isinstance(value, str)):
-        raise QueryError("page_token: not a token that this server gave out")
+        raise QueryError(_FOREIGN_TOKEN)
     return Position(value, row)
+
+
+_FOREIGN_TOKEN = "page_token: not a token that this server gave out"  # noqa: S105 - says what is wrong with one
