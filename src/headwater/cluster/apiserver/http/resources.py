@@ -58,11 +58,13 @@ class ResourceHandlers:
             raise unknown_resource()
         if served.resource.namespaced != bool(asked.namespace) and (asked.name or asked.namespace):
             raise unknown_resource()
-        if not asked.verb or (not asked.subresource and asked.verb not in served.verbs):
+        answered = asked.verb != "delete" if asked.subresource else asked.verb in served.verbs
+        if not asked.verb or not answered:
             self._api.authorize(
                 user, asked.verb or "get", served.resource, asked.subresource, asked.namespace, asked.name
             )
-            raise method_not_allowed(asked.group, asked.plural, asked.verb or request.method)
+            what = f"{asked.plural}/{asked.subresource}" if asked.subresource else asked.plural
+            raise method_not_allowed(asked.group, what, asked.verb or request.method)
         match asked.verb:
             case "get":
                 return await self._get(request, user, served, asked)
@@ -209,8 +211,6 @@ class ResourceHandlers:
     async def _delete(
         self, request: web.BaseRequest, user: User, served: Served, asked: ResourceRequest
     ) -> web.StreamResponse:
-        if asked.subresource:
-            raise method_not_allowed(asked.group, f"{asked.plural}/{asked.subresource}", "delete")
         wanted = _wanted(request, _OBJECT_FORMS)
         options = delete_options(request.query, await _optional_body(request))
         warnings: list[str] = []

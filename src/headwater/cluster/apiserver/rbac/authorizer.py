@@ -76,8 +76,9 @@ class RbacAuthorizer:
     def authorize(
         self, user: User, verb: str, resource: Resource, subresource: str | None, namespace: str, name: str
     ) -> str | None:
-        """Return ``None`` when allowed, else who may not do what, and where."""
-        return self.decide(user, Attributes(verb, resource.group, resource.plural, subresource or "", namespace, name))
+        """Return ``None`` when allowed, else an empty reason: that nothing allows it is all there is to say."""
+        asked = Attributes(verb, resource.group, resource.plural, subresource or "", namespace, name)
+        return None if self.decide(user, asked) is None else ""
 
     def authorize_path(self, user: User, verb: str, path: str) -> str | None:
         """Return ``None`` when a URL that is not a resource may be used, else who may not do what.
