@@ -121,7 +121,7 @@ class Facts:
     def field(self, pod: Object, path: str) -> str:
         """Return the text of a field path. Raises ``ConfigError`` for one that the downward API does not have."""
         spec = pod.get("spec", {})
-        values = {
+        values: dict[str, str] = {
             "metadata.name": name_of(pod),
             "metadata.namespace": namespace_of(pod),
             "metadata.uid": uid_of(pod),

@@ -22,7 +22,7 @@ from headwater.cluster.node.layout import PodDirectory
 from headwater.cluster.node.lifecycle import Start
 from headwater.cluster.node.pip_lines import PipLine, pip_lines
 from headwater.cluster.node.pythons import nearest
-from headwater.cluster.node.services import Services
+from headwater.cluster.node.services import EventType, Services
 from headwater.cluster.node.volumes import MountError, PodVolumes
 from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.objects import Object, namespace_of
@@ -60,7 +60,7 @@ class Preparation:
         self._data.clear()
         try:
             self.directory.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.owner = self.services.ids.base_of(namespace_of(self.pod)) if self.services.ids else None
+            self.owner = self.owner_of()
             if self.directory.volumes.parent.is_dir() and not self.directory.volumes.is_dir():
                 self.directory.volumes.mkdir()
         except OSError as error:
@@ -73,6 +73,10 @@ class Preparation:
         for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
             if container["name"] not in self.resolved:
                 self.resolved[container["name"]] = await self._resolve(container)
+
+    def owner_of(self) -> int | None:
+        """Return the host's id of the pod's user 0, if it has one of its own. Raises ``OSError``."""
+        return self.services.ids.base_of(namespace_of(self.pod)) if self.services.ids else None
 
     async def describe(self, container: Container, start: Start) -> dict[str, Any]:
         """Return what the shim is told to start the container. Raises ``BlockedError``."""
@@ -170,7 +174,7 @@ class Preparation:
             self._data[kind, name] = data
         return self._data[kind, name]
 
-    def _say(self, event_type: str, reason: str, message: str, container: str) -> None:
+    def _say(self, event_type: EventType, reason: str, message: str, container: str) -> None:
         kind = "containers"
         if any(c["name"] == container for c in self.pod["spec"].get("initContainers") or ()):
             kind = "initContainers"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from headwater.cluster.node.environment import Facts
 from headwater.cluster.node.environments import Environments
@@ -19,10 +19,13 @@ from headwater.kube.meta.objects import Object
 from headwater.kube.meta.time import Clock
 
 
+EventType = Literal["Normal", "Warning"]
+
+
 class Recorder(Protocol):
     """What a worker needs of ``kube.controller.EventRecorder``."""
 
-    def event(self, obj: Object, event_type: str, reason: str, message: str, *, field_path: str = "") -> None:
+    def event(self, obj: Object, event_type: EventType, reason: str, message: str, *, field_path: str = "") -> None:
         """Say what happened to an object."""
         ...
 

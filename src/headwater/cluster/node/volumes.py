@@ -24,6 +24,8 @@ from headwater.kube.meta.objects import Object, name_of, namespace_of, uid_of
 from headwater.kube.meta.resources import CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, Resource
 from headwater.kube.meta.time import Clock, parse_time
 
+FILES = frozenset({"configMap", "secret", "projected", "downwardAPI"})
+"""The types of volumes whose contents come from API objects and change with them."""
 _API_AUDIENCE = ""
 _TOKEN_SECONDS = 3600
 
@@ -103,10 +105,17 @@ class Volumes:
         self._allowed = [path.resolve() for path in allowed_host_paths]
         self._writable_by = writable_by or give_directory
 
-    async def provide(self, pod: Object, directory: PodDirectory, owner: int | None) -> PodVolumes:
-        """Make every volume of the pod; again is harmless and brings changed contents. Raises ``MountError``."""
+    async def provide(
+        self, pod: Object, directory: PodDirectory, owner: int | None, *, files_only: bool = False
+    ) -> PodVolumes:
+        """Make every volume of the pod; again is harmless and brings changed contents. Raises ``MountError``.
+
+        With ``files_only`` just those that are made of an API object's data.
+        """
         result = PodVolumes()
         for volume in pod["spec"].get("volumes") or ():
+            if files_only and not FILES & volume.keys():
+                continue
             try:
                 result.paths[volume["name"]] = await self._provide(pod, volume, directory, owner, result)
             except MountError as error:
