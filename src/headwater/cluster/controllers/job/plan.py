@@ -305,7 +305,8 @@ def _manage(
     if wait > 0:
         result.wake_after(wait)
         return
-    ordinal = int((job.get("status") or {}).get("succeeded") or 0) + int((job.get("status") or {}).get("failed") or 0)
+    # As many as were created so far, unless some were removed without being counted.
+    ordinal = tally.succeeded + tally.failed + running
     while len(result.create) < min(missing, MOST_PODS_AT_ONCE):
         if ordinal not in taken:
             result.create.append(ordinal)
