@@ -5,11 +5,11 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.pipelines.simulation import DATA, STEPS, Simulation, pipeline, python
 
 from headwater.pipelines.loading import load
 from headwater.pipelines.models import RunState, TaskState
 from headwater.pipelines.plan import Values
-from tests.pipelines.simulation import DATA, STEPS, Simulation, pipeline, python
 
 NAMES = sorted(path.stem for path in DATA.glob("*.yaml"))
 FAILING = {"exit_handler", "ignore_failure", "retries"}
