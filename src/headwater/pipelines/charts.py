@@ -66,7 +66,7 @@ def confusion_matrix(metadata: Mapping[str, Any]) -> Spec | None:
                     "color": {
                         "field": "count",
                         "type": "quantitative",
-                        "scale": {"domain": [0, max(top, 1)], "range": ["var:--bg-soft", "var:--accent"]},
+                        "scale": {"domain": [0, max(top, 1)], "range": ["var:--bg-soft", "var:--heat"]},
                         "legend": None,
                     },
                     "tooltip": [
@@ -81,10 +81,7 @@ def confusion_matrix(metadata: Mapping[str, Any]) -> Spec | None:
                 "mark": {"type": "text", "fontSize": 13 if len(names) <= 8 else 10, "fontWeight": 600},
                 "encoding": {
                     "text": {"field": "count", "type": "quantitative"},
-                    "color": {
-                        "condition": {"test": f"datum.count > {max(top, 1) * 0.55}", "value": "var:--on-accent"},
-                        "value": "var:--text",
-                    },
+                    "color": {"value": "var:--text"},
                 },
             },
         ],
@@ -128,7 +125,7 @@ def roc_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Spec:
             "type": "nominal",
             "sort": None,
             "title": None,
-            "legend": {"orient": "bottom", "columns": 1},
+            "legend": {"orient": "bottom", "columns": 1, "labelLimit": 280, "labelFontSize": 12},
         }
     rate = {
         "type": "quantitative",
@@ -141,7 +138,7 @@ def roc_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Spec:
         "description": f"ROC curve, area under it: {areas}.",
         "width": 260,
         "height": 240,
-        "title": f"Area under the curve {area_under(next(iter(curves.values()))):.4f}" if not named else "ROC curves",
+        "title": None if named else f"Area under the curve {area_under(next(iter(curves.values()))):.4f}",
         "layer": [
             {
                 "data": {"values": [{"fpr": 0, "tpr": 0}, {"fpr": 1, "tpr": 1}]},

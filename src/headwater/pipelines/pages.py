@@ -14,14 +14,14 @@ from aiohttp import web
 
 from headwater.capability import Context
 from headwater.capability.routes import Route, identity_of
-from headwater.kube.meta.errors import bad_request, not_found
+from headwater.kube.meta.errors import bad_request
 from headwater.pipelines.filters import QueryError, parse_query
 from headwater.pipelines.models import ACTIVE_RUN, PipelineVersionRow, RunRow
 from headwater.pipelines.pages_artifacts import ArtifactPages
 from headwater.pipelines.pages_code import FIRST_PIPELINE, pipeline_snippets, spec_as_yaml
 from headwater.pipelines.pages_filter import FilterError, filter_document
 from headwater.pipelines.pages_queries import experiment_names, run_counts, run_metrics, step_counts
-from headwater.pipelines.pages_run import RunPages, read_pipeline
+from headwater.pipelines.pages_run import RunPages, missing, read_pipeline
 from headwater.pipelines.pages_steps import level
 from headwater.pipelines.pages_streams import stream_list
 from headwater.pipelines.records import Records
@@ -165,7 +165,7 @@ class _Pages:
         namespace = await self._require(request, "get", "pipelines")
         row = await self._catalog.get_pipeline(request.match_info["pipeline_id"])
         if row is None or row.namespace not in (namespace, ""):
-            raise not_found(GROUP, "pipelines", request.match_info["pipeline_id"])
+            raise missing("pipeline", request.match_info["pipeline_id"], "namespace", namespace)
         versions = await self._catalog.list_versions(
             parse_query(VERSION_FIELDS, sort_by="created_at desc", page_size="100"), pipeline_id=row.pipeline_id
         )
@@ -174,7 +174,7 @@ class _Pages:
         if wanted:
             version = await self._catalog.get_version(wanted)
             if version is None or version.pipeline_id != row.pipeline_id:
-                raise not_found(GROUP, "pipelineversions", wanted)
+                raise missing("version", wanted, "pipeline", row.display_name)
         else:
             version = await self._catalog.latest_version(row.pipeline_id)
         tab = request.query.get("tab", "graph")
@@ -197,7 +197,7 @@ class _Pages:
         namespace = (row.namespace if row else "") or identity_of(request).namespace
         await self._require(request, "get", "pipelines", namespace)
         if row is None:
-            raise not_found(GROUP, "pipelines", request.match_info["pipeline_id"])
+            raise missing("pipeline", request.match_info["pipeline_id"], "namespace", namespace)
         version = request.query.get("version", "")
         tail = f"?{urlencode({'version': version})}" if version else ""
         return web.HTTPFound(f"/ns/{namespace}/pipelines/{row.pipeline_id}{tail}")
@@ -221,7 +221,7 @@ class _Pages:
         await self._require(request, "list", "runs")
         row = await self._catalog.get_experiment(request.match_info["experiment_id"])
         if row is None or row.namespace != namespace:
-            raise not_found(GROUP, "experiments", request.match_info["experiment_id"])
+            raise missing("experiment", request.match_info["experiment_id"], "namespace", namespace)
         values = await self._runs_of(request, namespace, row.experiment_id)
         return self._context.render(
             request, "pipelines/experiment.html", experiment=row, snippet=_snippet(request), **values
@@ -233,7 +233,7 @@ class _Pages:
         namespace = row.namespace if row else identity_of(request).namespace
         await self._require(request, "get", "experiments", namespace)
         if row is None:
-            raise not_found(GROUP, "experiments", request.match_info["experiment_id"])
+            raise missing("experiment", request.match_info["experiment_id"], "namespace", namespace)
         return web.HTTPFound(f"/ns/{namespace}/experiments/{row.experiment_id}")
 
 

@@ -6,11 +6,12 @@ from aiohttp import web
 
 from headwater.capability import Context
 from headwater.capability.routes import Route, identity_of
-from headwater.kube.meta.errors import bad_request, not_found
+from headwater.kube.meta.errors import bad_request
 from headwater.pipelines.charts import charts_of, scalar_metrics
 from headwater.pipelines.filters import QueryError, parse_query
 from headwater.pipelines.models import ArtifactRow, Direction
 from headwater.pipelines.pages_preview import SANDBOX, Preview, look
+from headwater.pipelines.pages_run import missing
 from headwater.pipelines.records import Records
 from headwater.pipelines.records_lists import ARTIFACT_FIELDS
 from headwater.pipelines.roles import GROUP
@@ -45,7 +46,7 @@ class ArtifactPages:
         asked = namespace or (row.namespace if row else identity_of(request).namespace)
         await self._context.authorizer.require(identity_of(request), "get", GROUP, "artifacts", asked)
         if row is None or row.namespace != asked:
-            raise not_found(GROUP, "artifacts", artifact_id)
+            raise missing("artifact", artifact_id, "namespace", asked)
         return row
 
     async def index(self, request: web.Request) -> web.Response:
@@ -106,7 +107,7 @@ class ArtifactPages:
         row = await self._artifact(request)
         preview = await look(self._context.artifacts, row.uri, row.type)
         if preview.kind in ("missing", "folder"):
-            raise not_found(GROUP, "artifact contents", row.uri)
+            raise missing("object", row.uri, "artifact", row.name)
         response = web.StreamResponse(headers=_headers(row, preview, download=request.query.get("download") == "1"))
         await response.prepare(request)
         if preview.kind != "empty":

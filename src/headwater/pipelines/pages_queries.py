@@ -13,8 +13,8 @@ from sqlalchemy import Connection, func, select
 
 from headwater.database import Database
 from headwater.pipelines.charts import scalar_metrics
-from headwater.pipelines.models import ACTIVE_RUN, RunState, TaskState, TaskType
-from headwater.pipelines.tables import artifacts, experiments, runs, tasks
+from headwater.pipelines.models import ACTIVE_RUN, Direction, RunState, TaskState, TaskType
+from headwater.pipelines.tables import artifacts, experiments, runs, tasks, uses
 
 _METRICS = ("system.Metrics", "system.ClassificationMetrics")
 
@@ -33,13 +33,14 @@ class Progress:
 
 
 async def run_metrics(database: Database, run_ids: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    """Return, for each run, the values of every scalar metric that its steps put out, in the order of their making."""
+    """Return, for each run, the values of every scalar metric that its steps put out or took from the cache."""
 
     def read(connection: Connection) -> dict[str, dict[str, list[float]]]:
         found: dict[str, dict[str, list[float]]] = {}
         query = (
-            select(artifacts.c.run_id, artifacts.c.metadata)
-            .where(artifacts.c.run_id.in_(run_ids), artifacts.c.type.in_(_METRICS))
+            select(uses.c.run_id, artifacts.c.metadata)
+            .join(artifacts, artifacts.c.artifact_id == uses.c.artifact_id)
+            .where(uses.c.run_id.in_(run_ids), uses.c.direction == Direction.OUTPUT, artifacts.c.type.in_(_METRICS))
             .order_by(artifacts.c.created_at)
         )
         for run_id, metadata in connection.execute(query):

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from headwater.capability import Context
 from headwater.capability.routes import Route, identity_of
-from headwater.kube.meta.errors import StatusError, not_found
+from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.resources import EVENTS
 from headwater.pipelines.charts import charts_of, metric_bars, roc_curves, roc_points, scalar_metrics
 from headwater.pipelines.loading import load
@@ -26,8 +26,10 @@ from headwater.pipelines.pages_steps import (
     level,
     parameters_in,
     resolve,
+    said_parameters,
     steps_among,
     timeline,
+    told_apart,
     waits_for,
 )
 from headwater.pipelines.pages_streams import send_log, stream_run
@@ -140,7 +142,7 @@ class RunPages:
         tasks = {task.path: task for task in await self._records.load_tasks(run.run_id)}
         task = tasks.get(request.query.get("step", ""))
         if task is None:
-            raise not_found(GROUP, "tasks", request.query.get("step", ""))
+            raise missing("step", request.query.get("step", ""), "run", run.display_name)
         return await send_log(
             self._context,
             request,
@@ -170,8 +172,8 @@ class RunPages:
             "events": [],
         }
         if task is not None:
-            values["inputs"] = parameters_in(task.inputs)
-            values["outputs"] = parameters_in(task.outputs)
+            values["inputs"] = said_parameters(task.inputs)
+            values["outputs"] = said_parameters(task.outputs)
             values["taken"] = artifacts_of(loaded, task, Direction.INPUT)
             values["made"] = artifacts_of(loaded, task, Direction.OUTPUT)
             if panel == "events":
@@ -194,7 +196,7 @@ class RunPages:
         asked = namespace or (run.namespace if run is not None else identity_of(request).namespace)
         await self._context.authorizer.require(identity_of(request), "get", GROUP, "runs", asked, run_id)
         if run is None or run.namespace != asked:
-            raise not_found(GROUP, "runs", run_id)
+            raise missing("run", run_id, "namespace", asked)
         return run
 
     async def _load(self, run: RunRow) -> Loaded:
@@ -214,6 +216,11 @@ class RunPages:
                 while len(self._pipelines) > _SPECS_KEPT:
                     self._pipelines.popitem(last=False)
         return known
+
+
+def missing(what: str, name: str, where: str, place: str) -> StatusError:
+    """Return a 404 that says what is not where, for a person."""
+    return StatusError(404, "NotFound", f"There is no {what} “{name}” in the {where} “{place}”.")
 
 
 def read_pipeline(spec: Mapping[str, Any] | None, platform: Mapping[str, Any] | None) -> tuple[Pipeline | None, str]:
@@ -308,13 +315,15 @@ def results(loaded: Loaded) -> dict[str, Any]:
                 matrices += [
                     (label, task.path, title, s) for title, s in charts_of(artifact.metadata) if "matrix" in title
                 ]
+    short = dict(zip(curves, told_apart(list(curves)), strict=True))
+    labels = told_apart([label for _, label, _ in rows])
     return {
         "rows": rows,
         "names": names,
         "best": best if len(rows) > 1 else {},
-        "curves": roc_curves(curves) if curves else None,
+        "curves": roc_curves({short[label]: points for label, points in curves.items()}) if curves else None,
         "matrices": matrices,
-        "bars": metric_bars({label: numbers for _, label, numbers in rows}),
+        "bars": metric_bars({label: numbers for label, (_, _, numbers) in zip(labels, rows, strict=True)}),
     }
 
 

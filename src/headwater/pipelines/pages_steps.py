@@ -208,6 +208,20 @@ def parameters_in(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner if isinstance(inner, Mapping) else {}
 
 
+def said_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters among a task's inputs or outputs by the names that a person knows them by.
+
+    The compiler calls what it hands into a group of tasks ``pipelinechannel--…``, and a loop's element
+    ``loop-item-param-1``.
+    """
+    found: dict[str, Any] = {}
+    for name, value in parameters_in(values).items():
+        short = name.removeprefix("pipelinechannel--")
+        short = "loop item" if short.startswith("loop-item-param-") else short
+        found[name if short in found else short] = value
+    return found
+
+
 def iteration_label(row: TaskRow, task: Task | None) -> str:
     """Name an iteration by its number and, when it is short, by its item."""
     number = row.path.rpartition("/")[2]
@@ -248,6 +262,24 @@ def label_of(pipeline: Pipeline | None, tasks: Mapping[str, TaskRow], path: str)
     return " › ".join(parts)
 
 
+def told_apart(labels: Sequence[str]) -> list[str]:
+    """Shorten labels to the words in which they differ: those that all begin or end with are left out.
+
+    Labels that are the same, or a single one, stay as they are.
+    """
+    words = [label.split(" ") for label in labels]
+    if len(set(labels)) < 2 or len(set(labels)) != len(labels):
+        return list(labels)
+    shortest = min(len(one) for one in words)
+    head = 0
+    while head < shortest - 1 and len({one[head] for one in words}) == 1:
+        head += 1
+    tail = 0
+    while tail < shortest - head - 1 and len({one[-1 - tail] for one in words}) == 1:
+        tail += 1
+    return [" ".join(one[head : len(one) - tail]).strip("› ") for one in words]
+
+
 def steps_among(tasks: Iterable[TaskRow]) -> list[TaskRow]:
     """Return the tasks that do something themselves, not the structures around them."""
     return [task for task in tasks if task.type in (TaskType.CONTAINER, TaskType.IMPORTER)]
@@ -280,7 +312,7 @@ def timeline(pipeline: Pipeline | None, tasks: Mapping[str, TaskRow], now: datet
 
 
 def ticks(span: float) -> list[float]:
-    """Return three to six round numbers of seconds from 0 on within the span."""
+    """Return up to six round numbers of seconds from 0 on within the span."""
     for step in (
         0.02,
         0.05,
@@ -304,7 +336,7 @@ def ticks(span: float) -> list[float]:
         43200,
         86400,
     ):
-        if span / step <= 6:
+        if span / step <= 5:
             break
     else:
         step = 86400 * max(1, round(span / 86400 / 5))
