@@ -18,7 +18,6 @@ from headwater.kube.client import Client
 from headwater.kube.meta.objects import Object
 from headwater.kube.meta.time import Clock
 
-
 EventType = Literal["Normal", "Warning"]
 
 
