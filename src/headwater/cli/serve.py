@@ -38,8 +38,15 @@ async def serve(home: Home, ports: Ports, announce: Callable[[FirstLogin | None]
 
     clock = SystemClock()
     platform = Platform(home, ports, clock)
+    starting = asyncio.ensure_future(platform.start())
+    told_to_stop = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((starting, told_to_stop), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
     try:
-        ready = await platform.start()
+        ready = await starting
+    except asyncio.CancelledError:
+        raise StartError("It was told to stop before it was ready.") from None
     except Exception as error:
         sentence = _sentence(error)
         if sentence is None:
@@ -61,7 +68,7 @@ async def serve(home: Home, ports: Ports, announce: Callable[[FirstLogin | None]
         )
         log.info("ready: %s, %s, pods are %s", ready.gateway_url, ready.api_url, ready.tier.name)
         announce(ready.login)
-        await stopping.wait()
+        await told_to_stop
         log.info("stopping")
     finally:
         await platform.stop()
@@ -71,7 +78,7 @@ async def serve(home: Home, ports: Ports, announce: Callable[[FirstLogin | None]
 def _sentence(error: Exception) -> str | None:
     """Say an error that the user can mend in one sentence; None for one that is a bug."""
     from headwater.cluster.pki import PkiError
-    from headwater.cluster.store import StoreError
+    from headwater.cluster.store.errors import StoreError
     from headwater.database import DatabaseTooNew
 
     if isinstance(error, StoreError | PkiError | DatabaseTooNew):

@@ -104,6 +104,7 @@ class EmbeddedCluster:
 
         self.client = LocalClient(api)
         self.informers = Informers(self.client, clock=clock)
+        self.informers.start()
         self._parts.push_async_callback(self.informers.stop)
 
         recorder = EventRecorder(self.client, "headwater-controllers", clock=clock)
