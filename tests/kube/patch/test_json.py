@@ -63,6 +63,23 @@ def test_what_is_refused(operations, message: str) -> None:
         json_patch(DOCUMENT, operations)
 
 
+def test_copies_of_copies_end() -> None:
+    doubling = [{"op": "copy", "from": "", "path": "/x"}] * 300
+    with pytest.raises(PatchError, match="levels deep"):
+        json_patch({"a": "x"}, doubling)
+    wide = [{"op": "copy", "from": "/a", "path": "/a/-"}] * 40
+    with pytest.raises(PatchError, match="may copy at most 3145728 bytes"):
+        json_patch({"a": ["x" * 100]}, wide)
+
+
+def test_depth_is_bounded() -> None:
+    deep: dict = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    with pytest.raises(PatchError, match="levels deep"):
+        json_patch({}, [{"op": "add", "path": "/a", "value": deep}])
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text("ab/~", max_size=2),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab/~", max_size=2), inner, max_size=3),

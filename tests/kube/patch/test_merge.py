@@ -46,3 +46,11 @@ def test_it_is_idempotent_and_pure(document: dict, patch: dict) -> None:
     once = merge_patch(document, patch)
     assert merge_patch(once, patch) == once
     assert (document, patch) == before
+
+
+def test_depth_is_bounded() -> None:
+    deep: dict = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    with pytest.raises(PatchError, match="levels deep"):
+        merge_patch({}, deep)

@@ -110,3 +110,11 @@ def test_a_patch_that_does_not_fit_is_refused_with_its_place(patch, message: str
     document = pod(containers=[{"name": "a"}], volumes=[{"name": "a", "secret": {}}])
     with pytest.raises(PatchError, match=message):
         strategic_merge(document, patch, POD)
+
+
+def test_depth_is_bounded() -> None:
+    deep: dict = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    with pytest.raises(PatchError, match="levels deep"):
+        strategic_merge({}, deep, POD)

@@ -215,6 +215,16 @@ def test_what_contains_itself_without_end_is_refused() -> None:
     assert "levels deep" in check(schema, obj).causes[0].message
 
 
+def test_what_is_free_is_not_free_of_depth() -> None:
+    deep: dict = {}
+    for _ in range(900):
+        deep = {"a": [deep]}
+    for free in ({"x-kubernetes-preserve-unknown-fields": True}, {"type": "object", "additionalProperties": True}):
+        verdict = of(custom(x=free), x=deep)
+        assert "levels deep" in said(verdict)[0]
+        assert not of(custom(x=free), x={"a": [{"b": [1]}]}).causes
+
+
 def test_something_that_is_no_object() -> None:
     assert check(POD, [])  # type: ignore[arg-type]
     assert said(check(POD, "x")) == [': Invalid value: "string": body must be of type object: "string"']  # type: ignore[arg-type]

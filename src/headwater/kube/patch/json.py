@@ -1,15 +1,17 @@
 """JSON patch (RFC 6902) with JSON pointers (RFC 6901): what ``kubectl patch --type json`` sends."""
 
 from collections.abc import Callable
-from copy import deepcopy
-from typing import Any, TypeAlias
+from typing import Any
 
-from headwater.kube.patch.errors import PatchError
+import orjson
+
+from headwater.kube.patch.errors import PatchError, refuse_depth
 
 _MAX_OPERATIONS = 10_000
 """As the API server's own limit, so that one request cannot keep it busy."""
 
-Edit: TypeAlias = Callable[[Any, str], Any]
+_MAX_COPIED = 3 * 1024 * 1024
+"""Bytes that the copy operations of one patch may add, likewise."""
 
 
 def json_patch(document: dict[str, Any], operations: Any) -> dict[str, Any]:
@@ -21,9 +23,15 @@ def json_patch(document: dict[str, Any], operations: Any) -> dict[str, Any]:
         raise PatchError("a JSON patch must be a list of operations")
     if len(operations) > _MAX_OPERATIONS:
         raise PatchError(f"a JSON patch may have at most {_MAX_OPERATIONS} operations, this has {len(operations)}")
+    refuse_depth(operations)
     result: Any = document
+    copied = 0
     for index, operation in enumerate(operations):
         try:
+            if isinstance(operation, dict) and operation.get("op") == "copy":
+                copied += len(orjson.dumps(_get(result, _pointer(operation, "from"))))
+                if copied > _MAX_COPIED:
+                    raise PatchError(f"the copy operations of a patch may copy at most {_MAX_COPIED} bytes")
             result = _apply(result, operation)
         except PatchError as error:
             raise PatchError(f"operation {index}: {error}") from None
@@ -39,10 +47,9 @@ def _apply(document: Any, operation: Any) -> Any:
     path = _pointer(operation, "path")
     match name:
         case "add":
-            return _set(document, path, deepcopy(_value(operation)), _insert)
+            return _set(document, path, _value(operation), _insert)
         case "replace":
-            value = deepcopy(_value(operation))
-            return _set(document, path, value, _replace)
+            return _set(document, path, _value(operation), _replace)
         case "remove":
             return _remove(document, path)
         case "test":
@@ -50,7 +57,9 @@ def _apply(document: Any, operation: Any) -> Any:
                 raise PatchError(f"testing path '{_text(path)}' failed: the value is different")
             return document
         case "copy":
-            return _set(document, path, deepcopy(_get(document, _pointer(operation, "from"))), _insert)
+            # A copy of its own, so that nothing stands in the document twice.
+            value = orjson.loads(orjson.dumps(_get(document, _pointer(operation, "from"))))
+            return _set(document, path, value, _insert)
         case "move":
             source = _pointer(operation, "from")
             if path[: len(source)] == source and path != source:
@@ -112,6 +121,7 @@ def _set(
     value: Any,
     write: Callable[[Any, str, Any, tuple[str, ...]], None],
 ) -> Any:
+    refuse_depth(value, len(path))
     if not path:
         return value
     return _edit(document, path, 0, lambda container: write(container, path[-1], value, path))

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from headwater.kube.patch.errors import PatchError
+from headwater.kube.patch.errors import PatchError, refuse_depth
 
 
 def merge_patch(document: dict[str, Any], patch: Any) -> dict[str, Any]:
     """Return the document with the patch merged in; ``null`` removes. Raises ``PatchError`` on a non-object."""
     if not isinstance(patch, dict):
         raise PatchError("a merge patch must be a JSON object")
+    refuse_depth(patch)
     return _merge(document, patch)
 
 

@@ -11,9 +11,10 @@ scalars are united. Directives inside the patch:
 - ``$retainKeys`` names the only fields of the object that stay (``Deployment.spec.strategy``, volumes).
 """
 
+from collections import deque
 from typing import Any, TypeAlias
 
-from headwater.kube.patch.errors import PatchError
+from headwater.kube.patch.errors import PatchError, refuse_depth
 
 Node: TypeAlias = dict[str, Any]
 
@@ -32,6 +33,7 @@ def strategic_merge(document: Node, patch: Any, schema: Node) -> Node:
     """
     if not isinstance(patch, dict):
         raise PatchError("a strategic merge patch must be a JSON object")
+    refuse_depth(patch)
     return _object(document, patch, schema, "")
 
 
@@ -57,7 +59,9 @@ def _object(document: Node, patch: Node, schema: Node, path: str) -> Node:
             name = key[len(_DELETE_SCALARS) :]
             gone = _list(value, _join(path, key))
             if isinstance(merged.get(name), list):
-                merged[name] = [item for item in merged[name] if item not in gone]
+                at = _join(path, key)
+                out = {_identity(item, None, at) for item in gone}
+                merged[name] = [item for item in merged[name] if _identity(item, None, at) not in out]
         elif value is None:
             merged.pop(key, None)
     for key, value in patch.items():
@@ -107,18 +111,17 @@ def _merged_list(present: list[Any], patch: list[Any], schema: Node, order: list
     elif key is not None and patch:
         raise PatchError(f"{_at(path)}the items of this list must be objects with the key {key!r}")
     else:
-        merged = [*present, *(item for item in _unique(patch) if item not in present)]
+        have = {_identity(item, None, path) for item in present}
+        added = {_identity(item, None, path): item for item in patch}
+        merged = [*present, *(item for identity, item in added.items() if identity not in have)]
+    sent = [item for item in patch if not _is_directive(item)]
     if order is None:
         # As upstream: without an order of its own the patch's order counts, and what it adds comes first.
-        order = [item for item in patch if not _is_directive(item)]
-        return _ordered(present, merged, order, schema, path)
-    named = [item[key] if key and isinstance(item, dict) else item for item in patch if not _is_directive(item)]
-    wanted = [item.get(key) if key and isinstance(item, dict) else item for item in order]
-    position = 0
-    for value in named:
-        if value not in wanted[position:]:
-            raise PatchError(f"{_at(path)}the patch's items are not in the order that $setElementOrder gives")
-        position = wanted.index(value, position) + 1
+        return _ordered(present, merged, sent, schema, path)
+    wanted = {_identity(item, key, path): place for place, item in enumerate(order)}
+    places = [wanted.get(_identity(item, key, path), -1) for item in sent]
+    if -1 in places or places != sorted(places):
+        raise PatchError(f"{_at(path)}the patch's items are not in the order that $setElementOrder gives")
     return _ordered(present, merged, order, schema, path)
 
 
@@ -132,12 +135,14 @@ def _merged_objects(present: list[Any], patch: list[Node], schema: Node, key: st
                 raise PatchError(f"{_at(path)}an item with $patch: replace stands alone and has no other fields")
         kept = [item for item in patch if item.get(_DIRECTIVE) is None]
         return _stripped_list(kept, schema, path)
-    merged = list(present)
     for item in patch:
         if key not in item:
             raise PatchError(f"{_at(path)}an item has no {key!r}, which is this list's merge key")
-        if item.get(_DIRECTIVE) == "delete":
-            merged = [other for other in merged if not _has_key(other, key, item[key])]
+    gone = {_identity(item, key, path) for item in patch if item.get(_DIRECTIVE) == "delete"}
+    merged = [item for item in present if _identity(item, key, path) not in gone]
+    places: dict[Any, int] = {}
+    for place, item in enumerate(merged):
+        places.setdefault(_identity(item, key, path), place)
     for item in patch:
         directive = item.get(_DIRECTIVE)
         where = f"{path}[{key}={item[key]}]"
@@ -145,11 +150,11 @@ def _merged_objects(present: list[Any], patch: list[Node], schema: Node, key: st
             continue
         if directive not in (None, "merge"):
             raise PatchError(f"{_at(where)}unknown $patch directive {directive!r}: use replace, delete or merge")
-        for index, other in enumerate(merged):
-            if _has_key(other, key, item[key]):
-                merged[index] = _object(other, item, items, where)
-                break
+        identity = _identity(item, key, path)
+        if identity in places:
+            merged[places[identity]] = _object(merged[places[identity]], item, items, where)
         else:
+            places[identity] = len(merged)
             merged.append(_stripped_object(item, items, where))
     return merged
 
@@ -161,29 +166,36 @@ def _ordered(before: list[Any], merged: list[Any], order: list[Any], schema: Nod
     meet, the order on the server decides.
     """
     key = schema.get("x-kubernetes-patch-merge-key")
-
-    def identity(item: Any) -> Any:
-        if key is None or not isinstance(item, dict):
-            return item
-        return item.get(key)
-
-    if key is not None:
-        for item in order:
-            if not isinstance(item, dict) or key not in item:
-                raise PatchError(f"{_at(path)}$setElementOrder must hold objects with the key {key!r}")
-    wanted = [identity(item) for item in order]
-    known = [item for item in merged if identity(item) in wanted]
-    known.sort(key=lambda item: wanted.index(identity(item)))
-    own = [item for item in merged if identity(item) not in wanted]
-    places = [identity(item) for item in before]
+    if key is not None and not all(isinstance(item, dict) and key in item for item in order):
+        raise PatchError(f"{_at(path)}$setElementOrder must hold objects with the key {key!r}")
+    wanted: dict[Any, int] = {}
+    for place, item in enumerate(order):
+        wanted.setdefault(_identity(item, key, path), place)
+    places: dict[Any, int] = {}
+    for place, item in enumerate(before):
+        places.setdefault(_identity(item, key, path), place)
+    known: list[tuple[Any, Any]] = []
+    own: list[tuple[Any, Any]] = []
+    for item in merged:
+        identity = _identity(item, key, path)
+        (known if identity in wanted else own).append((identity, item))
+    known.sort(key=lambda pair: wanted[pair[0]])
     result: list[Any] = []
-    while known and own:
-        left, right = identity(known[0]), identity(own[0])
-        if left in places and right in places and places.index(right) < places.index(left):
-            result.append(own.pop(0))
-        else:
-            result.append(known.pop(0))
-    return result + known + own
+    left, right = deque(known), deque(own)
+    while left and right:
+        mine, theirs = places.get(left[0][0]), places.get(right[0][0])
+        first = right if mine is not None and theirs is not None and theirs < mine else left
+        result.append(first.popleft()[1])
+    return result + [item for _, item in left] + [item for _, item in right]
+
+
+def _identity(item: Any, key: str | None, path: str) -> Any:
+    """Return what an item of a merged list is told apart by, as something hashable."""
+    if key is not None:
+        item = item.get(key) if isinstance(item, dict) else None
+    if isinstance(item, dict | list):
+        raise PatchError(f"{_at(path)}the items of a merged list are told apart by a scalar, not by {item!r}")
+    return isinstance(item, bool), item
 
 
 def _stripped_object(patch: Node, schema: Node, path: str) -> Node:
@@ -238,18 +250,6 @@ def _merges(schema: Node) -> bool:
 
 def _is_directive(item: Any) -> bool:
     return isinstance(item, dict) and item.get(_DIRECTIVE) in ("delete", "replace")
-
-
-def _has_key(item: Any, key: str, value: Any) -> bool:
-    return isinstance(item, dict) and key in item and bool(item[key] == value)
-
-
-def _unique(items: list[Any]) -> list[Any]:
-    seen: list[Any] = []
-    for item in items:
-        if item not in seen:
-            seen.append(item)
-    return seen
 
 
 def _list(value: Any, path: str) -> list[Any]:

@@ -129,6 +129,7 @@ class _Walk:
                     if value is None and self.builtin:
                         value = _ZERO.get(additional.get("type", ""), _DROP)
                 elif keep_unknown:
+                    self.depth(value, _join(path, key), depth + 1)
                     continue
                 else:
                     self.unknown.append(_join(path, key))
@@ -250,9 +251,11 @@ class _Walk:
         if schema.get("format") == "quantity":
             return self.quantity(value, path)
         if not schema:
+            self.depth(value, path, depth)
             return value
         if isinstance(value, dict):
             if not self.in_branch and not _OBJECT_KEYWORDS & schema.keys():
+                self.depth(value, path, depth)
                 return value
             return self.mapping(schema, value, path, depth)
         if isinstance(value, list):
@@ -262,6 +265,21 @@ class _Walk:
         elif isinstance(value, int | float) and not isinstance(value, bool):
             self.causes += check_number(schema, value, path)
         return value
+
+    def depth(self, value: Any, path: str, depth: int) -> None:
+        """Refuse what is nested without end where the schema lets anything stand."""
+        level = [value]
+        while level := [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]:
+            depth += 1
+            if depth > _DEPTH:
+                self.invalid(path, "object", f"nested more than {_DEPTH} levels deep")
+                return
 
     def quantity(self, value: Any, path: str) -> Any:
         if not isinstance(value, str | int | float) or isinstance(value, bool):
