@@ -172,7 +172,7 @@ def _pem(entry: dict[str, Any], key: str, directory: Path, where: str) -> str:
     data = entry.get(f"{key}-data")
     if data:
         try:
-            return base64.b64decode(data).decode()
+            return base64.b64decode("".join(str(data).split()), validate=True).decode()
         except ValueError as error:
             raise KubeconfigError(f"{where}: {key}-data is not base64") from error
     if entry.get(key):
