@@ -4,14 +4,16 @@ What ``typed`` generates a CRD's schema from, and ``wire`` reads and writes obje
 case on the wire, is required when it has no default, and is described by the docstring below it.
 """
 
-import ast
 import dataclasses
 import sys
 import typing
 from dataclasses import MISSING, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ast
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +138,16 @@ def _module_docs(module: str) -> dict[str, dict[str, str]]:
     source = getattr(sys.modules.get(module), "__file__", None)
     if not source or not source.endswith(".py"):
         return {}
+    import ast  # needed to generate a CRD only, and slow to import
+
     docs: dict[str, dict[str, str]] = {}
     _collect(ast.parse(Path(source).read_text(encoding="utf-8")), "", docs)
     return docs
 
 
-def _collect(node: ast.AST, prefix: str, docs: dict[str, dict[str, str]]) -> None:
+def _collect(node: "ast.AST", prefix: str, docs: dict[str, dict[str, str]]) -> None:
+    import ast
+
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
             _collect(child, f"{prefix}{child.name}.", docs)
@@ -150,7 +156,9 @@ def _collect(node: ast.AST, prefix: str, docs: dict[str, dict[str, str]]) -> Non
             _collect(child, f"{prefix}{child.name}.", docs)
 
 
-def _attribute_docs(node: ast.ClassDef) -> dict[str, str]:
+def _attribute_docs(node: "ast.ClassDef") -> dict[str, str]:
+    import ast
+
     docs: dict[str, str] = {}
     for statement, following in zip(node.body, node.body[1:], strict=False):
         if (
