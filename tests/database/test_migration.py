@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from headwater.database import Database, DatabaseTooNew
+from headwater.database import Database, DatabaseTooNew, DatabaseUnusable
 from headwater.database.migration import scan, version_table
 
 FIRST = """
@@ -121,6 +121,15 @@ def test_scan_reads_every_way_of_writing_a_revision(room: Path) -> None:
 def test_a_room_without_revisions_is_a_mistake(database: Database, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="none"):
         database.migrate("room", tmp_path)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path, room: Path) -> None:
+    file = tmp_path / "damaged.db"
+    file.write_bytes(b"not a database at all" * 100)
+    damaged = Database.open(f"sqlite:///{file}")
+    with pytest.raises(DatabaseUnusable, match=r"damaged\.db cannot be used: file is not a database"):
+        damaged.migrate("room", room)
+    damaged.close_now()
 
 
 @pytest.mark.parametrize("name", ["", "a-b", "x; DROP TABLE things"])

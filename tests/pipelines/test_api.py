@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient
+from sqlalchemy import event
 from tests.pipelines.application import Application, served
 
 from headwater.pipelines.models import (
@@ -425,6 +426,28 @@ async def test_logs(ask: Asker) -> None:
         assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
     async with ask.client.get(f"{path}?attempt=x") as response:
         assert response.status == 400
+
+
+async def test_a_full_disk_refuses_the_write_and_nothing_else(ask: Asker) -> None:
+    engine = ask.application.context.database.engine
+    pages: list[int] = []
+
+    def limited(connection: Any, _record: Any) -> None:
+        pages.append(connection.execute("PRAGMA page_count").fetchone()[0])
+        connection.execute(f"PRAGMA max_page_count = {pages[0]}")
+
+    await ask.ok("POST", "/experiments", json={"display_name": "before"})
+    engine.dispose()
+    event.listen(engine, "connect", limited)
+    body = {"display_name": "large", "description": "x" * (1 << 20)}
+    status, answer = await ask("POST", "/experiments", json=body)
+    assert (status, answer["code"]) == (503, 14)
+    assert answer["message"] == "The disk that holds the records is full or failing: nothing was changed."
+    listed = await ask.ok("GET", "/experiments")
+    assert [one["display_name"] for one in listed["experiments"]] == ["before"]
+    event.remove(engine, "connect", limited)
+    engine.dispose()
+    await ask.ok("POST", "/experiments", json=body)
 
 
 async def test_what_is_not_built_says_so(ask: Asker) -> None:

@@ -21,6 +21,10 @@ class DatabaseTooNew(Exception):  # noqa: N818 - named after what is the matter,
     """The database was written by a newer version of Headwater than this one."""
 
 
+class DatabaseUnusable(OSError):  # noqa: N818
+    """The database cannot be opened: its file is damaged or not ours to write, or its server does not answer."""
+
+
 class Database:
     """A connection pool and its two doors: ``run`` for transactions that write, ``read`` for those that do not."""
 
@@ -33,9 +37,9 @@ class Database:
 
     @classmethod
     def open(cls, url: str) -> "Database":
-        """Open the database at a SQLAlchemy URL (``sqlite:////path/to/records.db``); creates a missing SQLite file.
+        """Open the database at a SQLAlchemy URL (``sqlite:////path/to/records.db``).
 
-        Raises ``sqlalchemy.exc.OperationalError`` when the server or the file cannot be reached.
+        Nothing is read or created yet: ``migrate`` is what finds out whether the database can be used.
         """
         from headwater.database.engine import create
 
@@ -64,7 +68,8 @@ class Database:
     def migrate(self, room: str, revisions: Path) -> None:
         """Bring a room's tables to the newest revision in its folder; costs one query when they already are.
 
-        Each room has its own version table ``alembic_version_<room>``. Raises ``DatabaseTooNew``.
+        Each room has its own version table ``alembic_version_<room>``. Raises ``DatabaseTooNew`` and
+        ``DatabaseUnusable``, each one sentence.
         """
         from headwater.database.migration import migrate
 

@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
 
-from headwater.database import DatabaseTooNew
+from headwater.database import DatabaseTooNew, DatabaseUnusable
 from headwater.database.engine import writing
 
 _ENVIRONMENT = Path(__file__).parent / "environment"
@@ -20,19 +21,27 @@ _DOWN = re.compile(r"""^down_revision\b[^=]*=\s*["'](\w+)["']""", re.MULTILINE)
 def migrate(engine: Engine, room: str, revisions: Path) -> None:
     """Upgrade the room's tables in one transaction; do nothing when they are at the head.
 
-    Raises ``DatabaseTooNew`` when the database is at a revision that this code does not know, ``ValueError`` when the
-    folder's revisions do not end in exactly one head.
+    Raises ``DatabaseTooNew`` when the database is at a revision that this code does not know, ``DatabaseUnusable``
+    when it cannot be read, ``ValueError`` when the folder's revisions do not end in exactly one head.
     """
     known, head = scan(revisions)
-    current = _current(engine, room)
+    try:
+        current = _current(engine, room)
+    except DBAPIError as error:
+        raise DatabaseUnusable(f"The records database {_place(engine)} cannot be used: {error.orig}.") from None
     if current == head:
         return
     if current is not None and current not in known:
         raise DatabaseTooNew(
-            f"The {room} tables in {engine.url.render_as_string()} were written by a newer version of Headwater "
+            f"The {room} tables in {_place(engine)} were written by a newer version of Headwater "
             f"(revision {current}, this one knows {head}): install that version, or use another data directory."
         )
     _upgrade(engine, room, revisions)
+
+
+def _place(engine: Engine) -> str:
+    url = engine.url
+    return (url.database or "") if engine.dialect.name == "sqlite" else url.render_as_string(hide_password=True)
 
 
 def scan(revisions: Path) -> tuple[frozenset[str], str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from headwater import __version__
 from headwater.capability import Context
 from headwater.capability.routes import Access, Route
 from headwater.pipelines.api_artifacts import ArtifactsApi
@@ -39,4 +40,4 @@ def routes(context: Context) -> Sequence[Route]:
 
 async def healthz(request: web.Request) -> web.StreamResponse:
     """Say that the API answers. ``multi_user`` is false: the SDK then needs no namespace, the caller's own is meant."""
-    return respond({"multi_user": False, "pipeline_store": "database"})
+    return respond({"multi_user": False, "tag_name": __version__, "pipeline_store": "database"})

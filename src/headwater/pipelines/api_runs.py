@@ -123,11 +123,13 @@ class RunsApi:
         if not experiment_id:
             namespace = self.service.namespace(request)
             await self.service.require(request, "create", "runs", namespace)
-            return await self.service.catalog.default_experiment(namespace)
-        row = await self.service.catalog.get_experiment(experiment_id)
+            row: ExperimentRow | None = await self.service.catalog.default_experiment(namespace)
+        else:
+            row = await self.service.catalog.get_experiment(experiment_id)
+            if row is not None:
+                await self.service.require(request, "create", "runs", row.namespace)
         if row is None:
-            raise not_found("experiment", experiment_id)
-        await self.service.require(request, "create", "runs", row.namespace)
+            raise not_found("experiment", experiment_id or "")
         if row.storage_state is StorageState.ARCHIVED:
             message = f'The experiment "{row.display_name}" is archived: restore it before you run in it.'
             raise ApiError(Code.FAILED_PRECONDITION, message)
