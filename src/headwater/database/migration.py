@@ -28,7 +28,7 @@ def migrate(engine: Engine, room: str, revisions: Path) -> None:
     try:
         current = _current(engine, room)
     except DBAPIError as error:
-        raise DatabaseUnusable(f"The records database {_place(engine)} cannot be used: {error.orig}.") from None
+        raise DatabaseUnusable(f"The records database {_place(engine)} cannot be used: {error.orig}") from None
     if current == head:
         return
     if current is not None and current not in known:
