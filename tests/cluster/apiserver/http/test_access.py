@@ -4,17 +4,26 @@ The routes are those that discovery tells of, with every verb, subresource and p
 matrix by being served.
 """
 
+import asyncio
+import time
 from collections.abc import Iterator
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import aiohttp
 import pytest
 from tests.cluster.apiserver.http.conftest import Callers
+from tests.cluster.apiserver.http.serving import serving
 
 from headwater.cluster.apiserver.http.information import PATHS
 from headwater.cluster.apiserver.registry import Registry
 from headwater.cluster.apiserver.users import PLATFORM
-from headwater.kube.meta.objects import Object
-from headwater.kube.meta.resources import CONFIG_MAPS
+from headwater.cluster.pki import Pki
+from headwater.kube.client.http import HttpClient
+from headwater.kube.meta.errors import StatusError
+from headwater.kube.meta.objects import Object, uid_of
+from headwater.kube.meta.resources import CONFIG_MAPS, SERVICE_ACCOUNTS
+from headwater.kube.meta.time import format_time
 
 PUBLIC = {"/healthz", "/livez", "/readyz", "/version"}
 OPEN_TO_ALL_USERS = {
@@ -131,11 +140,7 @@ async def test_bad_credentials_are_refused_everywhere(
         assert (code, answer["message"]) == (401, message)
 
 
-async def test_a_certificate_of_another_authority_is_not_accepted(callers: Callers, tmp_path: Any) -> None:
-    import aiohttp
-
-    from headwater.cluster.pki import Pki
-
+async def test_a_certificate_of_another_authority_is_not_accepted(callers: Callers, tmp_path: Path) -> None:
     other = Pki.open(tmp_path / "other")
     config = callers.running.pki.kubeconfig(callers.running.url, other.admin)
     caller = await callers.caller(config)
@@ -203,3 +208,41 @@ async def test_a_role_is_in_force_as_soon_as_it_is_acknowledged(callers: Callers
         assert (await callers.stranger.ask("GET", "/api/v1/namespaces/default/secrets"))[0] == 403
         assert (await callers.admin.ask("DELETE", f"{rbac}/rolebindings/viewer"))[0] == 200
         assert (await callers.stranger.ask("GET", pods))[0] == 403
+
+
+class Later:
+    """The machine's clock, moved ahead by hand."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead.total_seconds()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def test_an_expired_token_gets_one_clear_sentence(tmp_path: Path) -> None:
+    clock = Later()
+    async with serving(tmp_path, clock=clock) as running:
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}}
+        created = await running.api.create(PLATFORM, SERVICE_ACCOUNTS, "default", account)
+        token, expiry = running.tokens.issue("robot", "default", uid_of(created.object))
+        config = {**running.pki.kubeconfig(running.url), "users": [{"name": "robot", "user": {"token": token}}]}
+        config["contexts"] = [{"name": "headwater", "context": {"cluster": "headwater", "user": "robot"}}]
+        client = HttpClient.from_kubeconfig(config)
+        with pytest.raises(StatusError, match="cannot list"):
+            await client.list(CONFIG_MAPS, "default")
+        clock.ahead += timedelta(hours=1)
+        with pytest.raises(StatusError) as caught:
+            await client.list(CONFIG_MAPS, "default")
+        await client.close()
+    assert caught.value.code == 401
+    assert caught.value.message == (
+        f"the token of service account default/robot expired at {format_time(expiry)}; "
+        "get a new one, for example with: kubectl create token robot --namespace default"
+    )
