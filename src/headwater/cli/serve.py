@@ -92,6 +92,9 @@ def _run(home: Home, ports: Ports, announce: Callable[[FirstLogin | None], None]
     """Take the lock and serve on a fast event loop. Raises ``StartError``."""
     if home.lock() is None:
         raise StartError(f"Another Headwater is running on {home.path}.")
+    # Environments are read by pods' own users. What is secret is created with a mode of its own, and the data
+    # directory is closed to others as a whole.
+    os.umask(0o022)
     import uvloop
 
     uvloop.run(serve(home, ports, announce))

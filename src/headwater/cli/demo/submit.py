@@ -5,6 +5,8 @@ the environment (``KF_PIPELINES_ENDPOINT`` is the SDK's own name; ``HEADWATER_TO
 process list.
 """
 
+import contextlib
+import io
 import logging
 import os
 import sys
@@ -53,10 +55,16 @@ def outcome_of(task) -> str:
     return "done"
 
 
+def quietly() -> contextlib.AbstractContextManager:
+    """Keep the links that the SDK prints for each thing it makes; the demo prints the ones that matter at its end."""
+    return contextlib.redirect_stdout(io.StringIO())
+
+
 def run_once(client: Client, experiment_id: str, pipeline_id: str, version_id: str, name: str):
     """Start a run, follow it to its end, and return it with the seconds it took."""
     started = time.monotonic()
-    run = client.run_pipeline(experiment_id, name, pipeline_id=pipeline_id, version_id=version_id)
+    with quietly():
+        run = client.run_pipeline(experiment_id, name, pipeline_id=pipeline_id, version_id=version_id)
     print(f"\n{name} ({run.run_id})", flush=True)
     ended = follow(client, run.run_id)
     return ended, time.monotonic() - started
@@ -82,8 +90,9 @@ def main() -> int:
     """Run the pipeline twice and say what came of it."""
     host = os.environ["KF_PIPELINES_ENDPOINT"]
     client = Client(host=host, existing_token=os.environ["HEADWATER_TOKEN"])
-    experiment = client.create_experiment(EXPERIMENT)
-    pipeline_id, version_id = upload(client)
+    with quietly():
+        experiment = client.create_experiment(EXPERIMENT)
+        pipeline_id, version_id = upload(client)
 
     first, first_seconds = run_once(client, experiment.experiment_id, pipeline_id, version_id, "breast-cancer")
     if first.state != "SUCCEEDED":

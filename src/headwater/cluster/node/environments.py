@@ -172,7 +172,6 @@ class Environments:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             env={"PATH": os.defpath},
-            umask=0o022,
         )
         try:
             await process.wait()
@@ -193,7 +192,6 @@ class Environments:
             stderr=asyncio.subprocess.PIPE,
             env=variables,
             cwd="/",
-            umask=0o022,
         )
         try:
             output, errors = await process.communicate()
