@@ -76,6 +76,11 @@ class OwnerGraph:
                 for obj in informer.list(namespace):
                     yield informer.resource, obj
 
+    def has_any(self, resource: Resource, namespace: str) -> bool:
+        """Tell whether a followed kind has objects in a namespace."""
+        informer = self._followed.get((resource.group, resource.plural))
+        return informer is not None and informer.has_any(namespace)
+
     def kind(self, group: str, kind: str) -> Resource | None:
         """Return the resource of a kind, or None if it is not served."""
         for informer in self._followed.values():

@@ -16,13 +16,13 @@ from headwater.kube.controller import Controller, Enqueue, Informers, Request, R
 from headwater.kube.meta.conditions import set_condition
 from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.objects import Object, is_deleting, namespace_of
-from headwater.kube.meta.resources import EVENTS, NAMESPACES, PODS, Resource
+from headwater.kube.meta.resources import EVENTS, NAMESPACES, Resource
 from headwater.kube.meta.time import Clock
 
 FINALIZER = "kubernetes"
 
-_LOOK_AGAIN_SECONDS = 30.0
-"""Only in case that an object's end is not seen; every end that is seen leads to a look at once."""
+_LOOK_AGAIN_SECONDS = 5.0
+"""How fresh the conditions are that say what is left; that the last object has gone is seen at once."""
 
 
 def remaining_conditions(
@@ -135,12 +135,14 @@ class NamespaceReconciler:
         await unless_gone(self._client.update(NAMESPACES, namespace, subresource="finalize"))
 
     def _changed(self, resource: Resource, old: Object | None, new: Object | None) -> None:
-        obj = new or old or {}
-        name = namespace_of(obj)
-        if not name or (new is not None and old is not None and resource != PODS):
+        """Look again when something came in after all, and when the last object of a kind has gone."""
+        name = namespace_of(new or old or {})
+        if not name or (old is not None and new is not None):
             return
         namespace = self._namespaces.get("", name)
-        if namespace is not None and is_deleting(namespace):
+        if namespace is None or not is_deleting(namespace):
+            return
+        if new is not None or not self._graph.has_any(resource, name):
             self._enqueue(Request("", name))
 
 

@@ -100,6 +100,10 @@ class Informer:
             return [*objects]
         return [obj for obj in objects if selector.matches(labels_of(obj))]
 
+    def has_any(self, namespace: str) -> bool:
+        """Tell whether there are objects in a namespace."""
+        return namespace in self._namespaces
+
     def by_owner(self, uid: str) -> _Objects:
         """Return the objects that have an owner reference with this uid."""
         return [self._objects[key] for key in self._owned.get(uid, ())]
