@@ -46,10 +46,17 @@ def follow(client: Client, run_id: str):
         time.sleep(POLL_SECONDS)
 
 
+def is_cached(task) -> bool:
+    """Tell a step that was taken from cache from one that was not run: the API says SKIPPED of both."""
+    return task.state == "SKIPPED" and bool(task.outputs)
+
+
 def outcome_of(task) -> str:
     """Say in words how a step ended."""
-    if task.state == "SKIPPED":
+    if is_cached(task):
         return "taken from cache"
+    if task.state == "SKIPPED":
+        return "not run, since an earlier step failed"
     if task.state == "FAILED":
         return f"failed: {task.error.message if task.error else 'see its log'}"
     return "done"
@@ -101,7 +108,7 @@ def main() -> int:
         return 1
     again, again_seconds = run_once(client, experiment.experiment_id, pipeline_id, version_id, "breast-cancer, again")
     steps = steps_of(again)
-    cached = sum(task.state == "SKIPPED" for task in steps)
+    cached = sum(is_cached(task) for task in steps)
 
     print(f"\nThe first run took {first_seconds:.1f} s, the second {again_seconds:.1f} s:", end=" ")
     print(f"{cached} of its {len(steps)} steps were taken from cache.")

@@ -31,10 +31,15 @@ def main(pod: dict[str, Any], container: dict[str, Any], shim: socket.socket, ou
     try:
         if pod["sandboxed"]:
             linux.unshare(linux.CLONE_NEWPID)
+            told, telling = os.pipe()
             pid = os.fork()
             if pid:
                 channel.send({"type": "init", "pid": pid})
                 os._exit(0)
+            # Both write to one socket: the shim has to know this process before it hears from it.
+            os.close(telling)
+            os.read(told, 1)
+            os.close(told)
         else:
             channel.send({"type": "init", "pid": os.getpid()})
         code = _Init(pod, container, channel, output).run()
