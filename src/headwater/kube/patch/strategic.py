@@ -108,8 +108,10 @@ def _merged_list(present: list[Any], patch: list[Any], schema: Node, order: list
         if key is None:
             raise PatchError(f"{_at(path)}this list has no merge key, so its items cannot be merged: replace the list")
         merged = _merged_objects(present, objects, schema, key, path)
-    elif key is not None and patch:
-        raise PatchError(f"{_at(path)}the items of this list must be objects with the key {key!r}")
+    elif key is not None:
+        if patch:
+            raise PatchError(f"{_at(path)}the items of this list must be objects with the key {key!r}")
+        merged = list(present)
     else:
         have = {_identity(item, None, path) for item in present}
         added = {_identity(item, None, path): item for item in patch}

@@ -237,7 +237,8 @@ def _crd(obj: Object) -> None:
 
 
 def _autoscaler(obj: Object) -> None:
-    _field(obj, "spec").setdefault("minReplicas", 1)
+    if isinstance(obj.get("spec"), dict):
+        obj["spec"].setdefault("minReplicas", 1)
 
 
 def _prepare_namespace(obj: Object) -> None:

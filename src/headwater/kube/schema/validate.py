@@ -337,12 +337,12 @@ class _Walk:
         if "allOf" in schema:
             for branch in schema["allOf"]:
                 self.causes += self.branch(branch, value, path, depth)
-        if "anyOf" in schema and not schema.get("x-kubernetes-int-or-string"):
+        if schema.get("anyOf") and not schema.get("x-kubernetes-int-or-string"):
             tried = [self.branch(branch, value, path, depth) for branch in schema["anyOf"]]
             if all(tried):
                 self.invalid(path, value, f"{named(path)} must validate at least one schema (anyOf)")
                 self.causes += tried[0]
-        if "oneOf" in schema and not schema.get("x-kubernetes-int-or-string"):
+        if schema.get("oneOf") and not schema.get("x-kubernetes-int-or-string"):
             tried = [self.branch(branch, value, path, depth) for branch in schema["oneOf"]]
             passed = sum(not causes for causes in tried)
             if passed != 1:

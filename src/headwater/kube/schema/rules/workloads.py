@@ -119,6 +119,18 @@ def _replicated(kind: str, obj: Object) -> list[Cause]:
     return causes
 
 
+def _pod_template(obj: Object) -> list[Cause]:
+    return _template(obj.get("template") or {}, "template")
+
+
+def _replication_controller(obj: Object) -> list[Cause]:
+    spec = obj.get("spec") or {}
+    causes = at_least("spec.replicas", spec.get("replicas"), 0)
+    if not spec.get("selector"):
+        causes.append(required("spec.selector"))
+    return causes + _template(spec.get("template") or {}, "spec.template")
+
+
 def _selector(kind: str, selector: dict[str, Any], template: dict[str, Any]) -> list[Cause]:
     try:
         parsed = LabelSelector.from_object(selector)
@@ -188,6 +200,8 @@ def _stateful_set_update(old: Object, new: Object) -> list[Cause]:
 
 
 CREATE = {
+    ("", "PodTemplate"): _pod_template,
+    ("", "ReplicationController"): _replication_controller,
     ("batch", "Job"): _job,
     ("batch", "CronJob"): _cron_job,
     ("apps", "Deployment"): _deployment,
