@@ -34,10 +34,15 @@ class Simulation:
         self.pending: list[str] = []
         self.history: list[str] = []
         self.outcome: Outcome | None = None
+        self.touched: set[str] | None = None
 
     def plan(self) -> list[str]:
         """Plan once and apply it; return the steps that began."""
-        decided = plan(self.pipeline, self.parameters, self.tasks, {"$.pipeline_job_name": "job"})
+        names = {"$.pipeline_job_name": "job"}
+        decided = plan(self.pipeline, self.parameters, self.tasks, names)
+        quick = plan(self.pipeline, self.parameters, self.tasks, names, self.touched)
+        assert quick == decided, "looking only at what changed led to other decisions"
+        self.touched = set()
         begun = []
         for opening in decided.opened:
             assert opening.path not in self.tasks, f"{opening.path} began twice"
@@ -59,6 +64,8 @@ class Simulation:
         """End a step; None is a failure."""
         self.pending.remove(path)
         self.history.append(path)
+        if self.touched is not None:
+            self.touched.add(path)
         before = self.tasks[path]
         opening = self.openings[path]
         assert opening.task is not None

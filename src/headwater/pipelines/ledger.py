@@ -46,8 +46,8 @@ class Ledger:
     artifacts: dict[str, ArtifactRow] = field(default_factory=dict)
     written: bool = False
     """Whether the last ``write`` had anything to record."""
-    unplanned: bool = True
-    """Whether a task ended since the planner last looked."""
+    touched: set[str] | None = None
+    """The tasks that ended since the planner last looked; None when it has not looked at all."""
     _tasks: dict[str, Task] = field(default_factory=dict)
     _new: list[TaskRow] = field(default_factory=list)
     _changes: list[TaskChange] = field(default_factory=list)
@@ -114,7 +114,7 @@ class Ledger:
                 beginning.append(row)
         for closing in plan.closed:
             self._closed(closing, now)
-        self.unplanned = False
+        self.touched = set()
         return beginning
 
     def _opened(self, opening: Opening, now: datetime) -> TaskRow:
@@ -188,7 +188,8 @@ class Ledger:
         }
         row = replace(before, **kept)
         self._put(row)
-        self.unplanned |= row.state.finished
+        if row.state.finished and self.touched is not None:
+            self.touched.add(path)
         for artifact in values.get("artifacts", ()):
             self.artifacts[artifact.artifact_id] = artifact
 

@@ -11,7 +11,7 @@ branches that do not depend on it, but fails its DAG once they are done.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,27 +98,43 @@ def plan(
     parameters: Mapping[str, Any],
     tasks: Mapping[str, TaskStatus],
     names: Mapping[str, str] | None = None,
+    touched: Iterable[str] | None = None,
 ) -> Plan:
     """Decide what happens next.
 
     ``parameters`` are the root's, as ``loading.check_run_parameters`` gives them; ``tasks`` are all that were begun,
-    by path; ``names`` are the run's placeholders (``$.pipeline_job_name``). Never raises for a pipeline that
+    by path; ``names`` are the run's placeholders (``$.pipeline_job_name``). ``touched`` may name the tasks that changed
+    since an earlier plan whose decisions are among ``tasks``: the rest is then not looked at again. Never raises for a pipeline that
     ``loading`` accepted: what goes wrong with one task becomes that task's failure.
     """
-    planner = _Planner(tasks, names or {})
+    relevant = None if touched is None else {above for path in touched for above in _and_above(path)}
+    planner = _Planner(tasks, names or {}, relevant)
     planner.root(pipeline, Values(parameters))
     return planner.decided
 
 
+def _and_above(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
 class _Planner:
-    def __init__(self, tasks: Mapping[str, TaskStatus], names: Mapping[str, str]) -> None:
+    def __init__(
+        self, tasks: Mapping[str, TaskStatus], names: Mapping[str, str], relevant: set[str] | None = None
+    ) -> None:
         self.before = tasks
+        self.relevant = relevant
         self.changed: dict[str, TaskStatus] = {}
         self.names = names
         self.decided = Plan()
 
     def get(self, path: str) -> TaskStatus | None:
         return self.changed.get(path) or self.before.get(path)
+
+    def untouched(self, path: str) -> bool:
+        """Tell whether nothing in this structure has changed since it was last looked at."""
+        return self.relevant is not None and path not in self.relevant and path not in self.changed
 
     def open(self, opening: Opening) -> TaskStatus:
         self.changed[opening.path] = opening.status
@@ -188,6 +204,8 @@ class _Planner:
             status = self.begin(path, parent, dag, task, dag_inputs)
             if status is None or status.state.finished:
                 return status
+        elif self.untouched(path):
+            return status
         if task.loop is not None:
             ended = self.loop(path, task, status.inputs)
         elif isinstance(task.component.body, Dag):
@@ -279,7 +297,7 @@ class _Planner:
         return TaskStatus(TaskState.SUCCEEDED, inputs, _collected(task.component, ended))
 
     def iteration(self, path: str, task: Task, inputs: Values, item: Any, status: TaskStatus) -> TaskStatus:
-        if status.state.finished or not isinstance(task.component.body, Dag):
+        if status.state.finished or not isinstance(task.component.body, Dag) or self.untouched(path):
             return status
         ended = self.dag(path, task.component, _merged(inputs, _item_values(task, item)))
         if ended is None:

@@ -238,8 +238,8 @@ class RunReconciler:
         off = bool(run["spec"].get("cachingDisabled"))
         beginning: list[TaskRow] = []
         outcome = None
-        while ledger.unplanned and outcome is None:
-            decided = plan(ledger.pipeline, ledger.parameters, ledger.statuses, names)
+        while (ledger.touched is None or ledger.touched) and outcome is None:
+            decided = plan(ledger.pipeline, ledger.parameters, ledger.statuses, names, ledger.touched)
             begun = ledger.apply(decided, now)
             outcome = decided.outcome
             beginning += await begin_steps(ledger, self._records, begun, names, now, caching_disabled=off)
