@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from headwater import dashboard, pipelines
 from headwater.artifacts.directory import DirectoryStore
@@ -84,7 +85,7 @@ async def front_door(
     store = await Store.open(directory / "cluster.db")
     api = Api(store, clock=SystemClock())
     authorizer = RbacAuthorizer()
-    issuer = TokenIssuer(ec.generate_private_key(ec.SECP256R1()), api.peek, SystemClock())
+    issuer = TokenIssuer(_key(), api.peek, SystemClock())
     api.authorizer = authorizer
     register_authentication_reviews(api, issuer)
     register_access_reviews(api, authorizer)
@@ -128,6 +129,11 @@ async def front_door(
         await api.stop()
         await store.close()
         await database.close()
+
+
+def _key() -> bytes:
+    made = ec.generate_private_key(ec.SECP256R1())
+    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 async def _people(client: LocalClient) -> None:

@@ -30,10 +30,10 @@ class _Pages:
 
     async def front(self, request: web.Request) -> web.Response:
         """Lead to the caller's own namespace; the browser carries a ``#/runs/details/…`` along to the script there."""
-        return web.HTTPFound(f"/ns/{identity_of(request).namespace}/")
+        raise web.HTTPFound(f"/ns/{identity_of(request).namespace}/")
 
     async def to_home(self, request: web.Request) -> web.Response:
-        return web.HTTPFound(f"/ns/{request.match_info['namespace']}/")
+        raise web.HTTPFound(f"/ns/{request.match_info['namespace']}/")
 
     async def home(self, request: web.Request) -> web.Response:
         namespace = request.match_info["namespace"]

@@ -18,7 +18,7 @@ from headwater.gateway.authentication import Authentication, without_identity_he
 from headwater.gateway.errors import as_json, as_page, wants_page
 from headwater.gateway.guard import Guard, SignInNeeded, check_stream
 from headwater.gateway.headers import secure
-from headwater.gateway.login import Login
+from headwater.gateway.login import Login, see_other
 from headwater.gateway.sessions import Sessions
 from headwater.gateway.static import StaticFiles
 from headwater.gateway.throttle import Throttle
@@ -130,12 +130,12 @@ class Gateway:
                 raise _as_status(request, error) from None
         except SignInNeeded as needed:
             where = f"/login?next={quote(needed.path)}" if request.method == "GET" else "/login"
-            return web.HTTPSeeOther(where)
+            return see_other(where)
         except StatusError as error:
             return self._error(request, error, page=page)
         except web.HTTPException as error:
             if error.status < 400:
-                return error
+                return web.Response(status=error.status, headers=error.headers)
             return self._error(request, _as_status(request, error), page=page)
         except ConnectionResetError:
             raise
@@ -145,8 +145,13 @@ class Gateway:
 
     def _error(self, request: web.Request, error: StatusError, *, page: bool) -> web.Response:
         if not page or (request.headers.get("HX-Request") and error.code == 401):
-            return as_json(error)
-        return as_page(request, error, self._render)
+            response = as_json(error)
+        else:
+            response = as_page(request, error, self._render)
+        if getattr(request.writer, "chunked", False):
+            # A stream had prepared the connection before the guard withheld it: the error must be sent in chunks too.
+            response.enable_chunked_encoding()
+        return response
 
 
 def _as_status(request: web.Request, error: web.HTTPException) -> StatusError:

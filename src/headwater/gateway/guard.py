@@ -67,6 +67,9 @@ class Guard:
         before = QUESTIONS.set(questions)
         try:
             response = await route.handler(request)
+        except web.HTTPException as answer:
+            check_asked(request, answer)
+            raise
         finally:
             QUESTIONS.reset(before)
         if not response.prepared:

@@ -34,6 +34,11 @@ def safe_next(path: str) -> str:
     return path if fine and not path.startswith(("/login", "/logout")) else "/"
 
 
+def see_other(path: str) -> web.Response:
+    """Send the browser to another page of this site by GET."""
+    return web.Response(status=303, headers={"Location": path})
+
+
 class Login:
     """The login page, its form, and the way out."""
 
@@ -55,7 +60,7 @@ class Login:
         """Show the form, or go on when there is a session already."""
         following = safe_next(request.query.get("next", "/"))
         if await self._sessions.user_of(request.cookies.get(SESSION_COOKIE, "")) is not None:
-            return web.HTTPSeeOther(following)
+            return see_other(following)
         return self._form(request, following)
 
     async def sign_in(self, request: web.Request) -> web.Response:
@@ -82,7 +87,7 @@ class Login:
             return self._form(request, following, name, "The name or the password is not right.", 401)
         self._throttle.succeeded(address, name)
         session_id = await self._sessions.start(user)
-        response = web.HTTPSeeOther(following)
+        response = see_other(following)
         age = int(self._sessions.lifetime.total_seconds())
         _set_cookie(request, response, SESSION_COOKIE, session_id, age, script=False)
         _set_cookie(request, response, CSRF_COOKIE, csrf_token(session_id), age, script=True)
@@ -93,7 +98,7 @@ class Login:
         """End the session for good and go to the login page."""
         if request[SESSION_ID]:
             await self._sessions.end(request[SESSION_ID])
-        response = web.HTTPSeeOther("/login")
+        response = see_other("/login")
         response.del_cookie(SESSION_COOKIE, path="/")
         response.del_cookie(CSRF_COOKIE, path="/")
         return response

@@ -200,7 +200,7 @@ class _Pages:
             raise missing("pipeline", request.match_info["pipeline_id"], "namespace", namespace)
         version = request.query.get("version", "")
         tail = f"?{urlencode({'version': version})}" if version else ""
-        return web.HTTPFound(f"/ns/{namespace}/pipelines/{row.pipeline_id}{tail}")
+        raise web.HTTPFound(f"/ns/{namespace}/pipelines/{row.pipeline_id}{tail}")
 
     async def experiments(self, request: web.Request) -> web.Response:
         """List the namespace's experiments."""
@@ -234,7 +234,7 @@ class _Pages:
         await self._require(request, "get", "experiments", namespace)
         if row is None:
             raise missing("experiment", request.match_info["experiment_id"], "namespace", namespace)
-        return web.HTTPFound(f"/ns/{namespace}/experiments/{row.experiment_id}")
+        raise web.HTTPFound(f"/ns/{namespace}/experiments/{row.experiment_id}")
 
 
 def columns(values: Sequence[Any]) -> list[str]:

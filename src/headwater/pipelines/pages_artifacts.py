@@ -71,7 +71,7 @@ class ArtifactPages:
     async def redirect(self, request: web.Request) -> web.Response:
         """Lead from an artifact's id alone to its page."""
         row = await self._artifact(request)
-        return web.HTTPFound(f"/ns/{row.namespace}/artifacts/{row.artifact_id}")
+        raise web.HTTPFound(f"/ns/{row.namespace}/artifacts/{row.artifact_id}")
 
     async def show(self, request: web.Request) -> web.Response:
         """Show an artifact: what it is, what is in it, what made it and what used it."""

@@ -78,7 +78,7 @@ class RunPages:
     async def redirect(self, request: web.Request) -> web.Response:
         """Lead from a run's id alone to its page in its namespace."""
         run = await self._run(request, request.match_info["run_id"])
-        return web.HTTPFound(f"/ns/{run.namespace}/runs/{run.run_id}")
+        raise web.HTTPFound(f"/ns/{run.namespace}/runs/{run.run_id}")
 
     async def show(self, request: web.Request) -> web.Response:
         """Show the run."""
