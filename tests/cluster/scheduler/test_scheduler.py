@@ -1,8 +1,12 @@
 """The scheduler on a real API server."""
 
+import random
+
 import pytest
 from tests.cluster.controllers.conftest import Cluster, cluster, until
 
+from headwater.cluster.scheduler.cache import UsageCache
+from headwater.cluster.scheduler.placement import Binding, Usage, schedule
 from headwater.kube.meta.conditions import find_condition
 from headwater.kube.meta.objects import Object, name_of
 from headwater.kube.meta.resources import EVENTS, NODES, PODS, SERVICE_ACCOUNTS, Resource
@@ -145,3 +149,38 @@ async def test_never_gives_more_than_there_is(ready):
         await ready.client.delete(PODS, name_of(pod), "ns", grace_period_seconds=0)
     await until(full)
     await ready.client.delete(NODES, "n2")
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_happens_nobody_waits_who_could_run(ready, seed):
+    rng = random.Random(seed)
+    await ready.node(cpu="4", pods="12")
+    await ready.start(nothing, scheduler=True)
+    made = 0
+    for _ in range(120):
+        for _ in range(rng.randrange(3)):
+            made += 1
+            await ready.pod(f"p{made}", containers=asks(cpu=f"{rng.choice((200, 500, 1000))}m"))
+        pods = await ready.pods()
+        if pods and rng.random() < 0.7:
+            pod = rng.choice(pods)
+            if pod["spec"].get("nodeName") and rng.random() < 0.5:
+                await ready.finish(pod, rng.choice(("Succeeded", "Failed")))
+            else:
+                await ready.client.delete(PODS, name_of(pod), "ns", grace_period_seconds=0)
+        if rng.random() < 0.05:
+            unschedulable = rng.random() < 0.5
+            await ready.client.patch(NODES, "n1", {"spec": {"unschedulable": unschedulable}})
+    await ready.client.patch(NODES, "n1", {"spec": {"unschedulable": False}})
+
+    async def settled() -> bool:
+        pods, nodes = await ready.pods(), (await ready.client.list(NODES)).items
+        cache = UsageCache()
+        for pod in pods:
+            if pod["spec"].get("nodeName") and pod["status"]["phase"] == "Pending":
+                cache.place(pod, pod["spec"]["nodeName"])
+        assert cache.usage.get("n1", Usage()).requested.get("cpu", 0) <= 4000
+        waiting = [pod for pod in pods if not pod["spec"].get("nodeName")]
+        return not any(isinstance(schedule(pod, nodes, cache.usage), Binding) for pod in waiting)
+
+    await until(settled)

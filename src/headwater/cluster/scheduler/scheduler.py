@@ -27,6 +27,8 @@ _AT_ONCE = 64
 _FIRST_RETRY = 0.1
 _LAST_RETRY = 10.0
 _Key = tuple[str, str]
+_Entry = tuple[int, str, int, _Key]
+"""Sorts by priority, age and arrival."""
 
 
 class Scheduler:
@@ -40,11 +42,14 @@ class Scheduler:
         self._pods = informers.informer(PODS)
         self._nodes = informers.informer(NODES)
         self._cache = UsageCache()
-        self._ready: list[tuple[int, str, int, _Key]] = []
-        self._arrivals = 0
+        self._ready: list[_Entry] = []
+        self._arrivals: dict[_Key, int] = {}
+        self._arrived = 0
         self._queued: set[_Key] = set()
         self._parked: dict[_Key, Hashable] = {}
         """Pods that fitted nowhere, and what they asked for."""
+        self._waiting: dict[Hashable, list[_Entry]] = {}
+        """The same by what they asked for, first come first served: where one does not fit, none does."""
         self._refused: dict[Hashable, str] = {}
         """Demands that fitted nowhere since room was made last."""
         self._busy: set[_Key] = set()
@@ -85,8 +90,8 @@ class Scheduler:
             if self._made_room:
                 self._made_room = False
                 self._refused.clear()
-                for key in [*self._parked]:
-                    self._queue(key)
+                for demand in [*self._waiting]:
+                    self._retry_one(demand)
             while self._ready and not self._made_room:
                 await self._slots.acquire()
                 if not self._ready or not self._take():
@@ -115,10 +120,12 @@ class Scheduler:
             return self._refuse(key, pod, "Unschedulable", f"the pod's resource requests cannot be read: {error}")
         if isinstance(outcome, Binding):
             self._cache.place(pod, outcome.node)
+            self._retry_one(demand)
             self._begin(key, self._bind(key, pod, outcome.node))
             return True
         self._refused[demand] = outcome.message
         self._parked[key] = demand
+        heapq.heappush(self._waiting.setdefault(demand, []), self._entry(key, pod))
         return self._refuse(key, pod, "Unschedulable", outcome.message)
 
     def _refuse(self, key: _Key, pod: Object, reason: str, message: str) -> bool:
@@ -219,11 +226,32 @@ class Scheduler:
         if pod is None or key in self._queued or not _is_pending(pod):
             return
         self._queued.add(key)
-        priority = int((pod.get("spec") or {}).get("priority") or 0)
-        created = pod["metadata"].get("creationTimestamp") or ""
-        self._arrivals += 1
-        heapq.heappush(self._ready, (-priority, created, self._arrivals, key))
+        heapq.heappush(self._ready, self._entry(key, pod))
         self._wake.set()
+
+    def _entry(self, key: _Key, pod: Object) -> _Entry:
+        priority = int((pod.get("spec") or {}).get("priority") or 0)
+        arrival = self._arrivals.get(key)
+        if arrival is None:
+            self._arrived += 1
+            arrival = self._arrivals[key] = self._arrived
+        return (-priority, pod["metadata"].get("creationTimestamp") or "", arrival, key)
+
+    def _retry_one(self, demand: Hashable) -> None:
+        """Look again at the first of the pods that asked for the same; the next one follows when it is placed."""
+        waiting = self._waiting.get(demand)
+        while waiting:
+            *_, key = heapq.heappop(waiting)
+            if self._parked.get(key) == demand and key not in self._queued:
+                self._queue(key)
+                break
+        if not waiting:
+            self._waiting.pop(demand, None)
+
+    def _unpark(self, key: _Key) -> None:
+        demand = self._parked.pop(key, None)
+        if demand is not None and (key in self._queued or key in self._revisit):
+            self._retry_one(demand)  # it was about to be looked at: the next one is, instead
 
     def _room(self) -> None:
         """Look again at every pod that fitted nowhere."""
@@ -244,13 +272,14 @@ class Scheduler:
             self._forget(key)
             self._cache.place(new, node)
         elif old is None or old.get("spec") != new.get("spec"):
-            self._parked.pop(key, None)
+            self._unpark(key)
             self._queue(key)
 
     def _forget(self, key: _Key) -> None:
         self._failures.pop(key, None)
-        self._parked.pop(key, None)
+        self._arrivals.pop(key, None)
         self._assumed.discard(key)
+        self._unpark(key)
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
         if old is None or new is None or _capacity(old) != _capacity(new):
