@@ -17,6 +17,7 @@ warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
 
 import pipeline  # noqa: E402
+import requests  # noqa: E402
 from kfp import Client  # noqa: E402
 
 EXPERIMENT = "Demo"
@@ -93,6 +94,34 @@ def upload(client: Client) -> tuple[str, str]:
     return pipeline_id, version.pipeline_version_id
 
 
+def print_results(host: str, run_id: str) -> None:
+    """Print what the models reached and which one was kept, as the run's record has it."""
+    answer = requests.get(
+        f"{host}/apis/v2beta1/runs/{run_id}/tasks",
+        params={"page_size": 100},
+        headers={"Authorization": f"Bearer {os.environ['HEADWATER_TOKEN']}"},
+        timeout=30,
+    )
+    answer.raise_for_status()
+    rows = []
+    for task in answer.json()["tasks"]:
+        if task["name"] == "evaluate":
+            by_key = {
+                part: artifact_metadata(task, part, key) for part, key in (("inputs", "model"), ("outputs", "metrics"))
+            }
+            rows.append((by_key["inputs"]["algorithm"], by_key["outputs"]))
+    rows.sort(key=lambda row: -row[1]["accuracy"])
+    print(f"{'model':<24}{'accuracy':>10}{'f1':>10}{'ROC AUC':>10}")
+    for place, (algorithm, values) in enumerate(rows):
+        best = "   best, kept" if place == 0 else ""
+        print(f"{algorithm:<24}{values['accuracy']:>10.4f}{values['f1']:>10.4f}{values['roc_auc']:>10.4f}{best}")
+
+
+def artifact_metadata(task: dict, part: str, key: str) -> dict:
+    """Return the metadata of a task's first artifact of a key; ``part`` is ``inputs`` or ``outputs``."""
+    return next(entry["artifacts"][0] for entry in task[part]["artifacts"] if entry["artifact_key"] == key)["metadata"]
+
+
 def main() -> int:
     """Run the pipeline twice and say what came of it."""
     host = os.environ["KF_PIPELINES_ENDPOINT"]
@@ -110,6 +139,8 @@ def main() -> int:
     steps = steps_of(again)
     cached = sum(is_cached(task) for task in steps)
 
+    print()
+    print_results(host, first.run_id)
     print(f"\nThe first run took {first_seconds:.1f} s, the second {again_seconds:.1f} s:", end=" ")
     print(f"{cached} of its {len(steps)} steps were taken from cache.")
     print("\nWhere to look")
