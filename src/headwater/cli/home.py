@@ -64,11 +64,6 @@ class Home:
         return self.path / "cluster" / "pki"
 
     @property
-    def node(self) -> Path:
-        """The node agent's pods and environments."""
-        return self.path / "node"
-
-    @property
     def database(self) -> Path:
         """The rooms' records."""
         return self.path / "headwater.db"
@@ -107,7 +102,7 @@ class Home:
 
     def create(self) -> None:
         """Make the directory and its fixed parts, closed to everybody else. Raises ``OSError``."""
-        for directory in (self.path, self._run, self.log.parent, self.store.parent, self.node, self.artifacts):
+        for directory in (self.path, self._run, self.log.parent, self.store.parent, self.artifacts):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def lock(self) -> int | None:

@@ -152,17 +152,15 @@ def down(home: HomeOption = None) -> None:
     if was_running:
         typer.echo("Headwater has stopped.")
     elif left:
-        typer.echo(f"Headwater was not running; stopped {left} pods that an earlier one had left.")
+        typer.echo(f"Headwater was not running; stopped what an earlier one had left ({left} pods).")
     else:
         typer.echo("Headwater is not running.")
 
 
 def _stop_left_pods(home: Home) -> int:
-    if not home.node.exists():
-        return 0
-    from headwater.cli.leftovers import stop_left_pods
+    from headwater.cluster.node.leftovers import stop_left_pods
 
-    return stop_left_pods(home)
+    return stop_left_pods(home.path)
 
 
 @app.command()

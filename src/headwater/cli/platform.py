@@ -87,7 +87,7 @@ class Platform:
         await asyncio.to_thread(self._migrate, database)
 
         settings = ClusterSettings(
-            store=home.store, pki=home.pki, node=home.node, kubeconfig=home.kubeconfig, port=self._ports.api
+            store=home.store, pki=home.pki, home=home.path, kubeconfig=home.kubeconfig, port=self._ports.api
         )
         cluster = EmbeddedCluster(settings, drivers={ARTIFACTS_DRIVER: ArtifactVolumes(artifacts)}, clock=clock)
         await cluster.start()

@@ -41,8 +41,8 @@ class ClusterSettings:
     """The database file of the objects."""
     pki: Path
     """The directory of keys and certificates."""
-    node: Path
-    """The directory of the node agent: pods, environments, the image map."""
+    home: Path
+    """The platform's data directory. The node keeps its pods and environments in it, and hides it from them."""
     kubeconfig: Path
     """Where the administrator's kubeconfig is written."""
     port: int
@@ -126,7 +126,7 @@ class EmbeddedCluster:
         self._node = NodeAgent(
             self.client,
             self.informers,
-            home=settings.node,
+            home=settings.home,
             node_name=settings.node_name,
             ca=pki.ca_certificate,
             api_url=self.url,
