@@ -102,7 +102,10 @@ def resolve(pipeline: Pipeline, path: str) -> tuple[Component, Task | None] | No
     """
     component, task = pipeline.root, None
     inside_loop = False
-    for part in path.split("/")[1:]:
+    first, *parts = path.split("/")
+    if first != ROOT:
+        return None
+    for part in parts:
         if inside_loop and part.isdigit():
             inside_loop = False
             continue
