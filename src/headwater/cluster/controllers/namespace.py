@@ -91,22 +91,24 @@ class NamespaceReconciler:
             return None
         if FINALIZER not in (namespace.get("spec", {}).get("finalizers") or ()):
             return None
-        failure = ""
+        failure: StatusError | None = None
         try:
             await self._delete_content(request.name)
         except StatusError as error:
-            failure = error.message
+            failure = error
         left = await self._left(request.name)
-        if not left and not failure:
+        if not left and failure is None:
             await self._finalize(namespace)
             return None
         status = namespace.setdefault("status", {})
         before = [dict(condition) for condition in status.get("conditions") or ()]
         conditions = status.setdefault("conditions", [])
-        remaining_conditions(conditions, left, failure, self._clock.now())
+        remaining_conditions(conditions, left, failure.message if failure else "", self._clock.now())
         if conditions != before:
             await unless_gone(self._client.update(NAMESPACES, namespace, subresource="status"))
-        return Result(_LOOK_AGAIN_SECONDS if not failure else 1.0)
+        if failure is not None:
+            raise failure
+        return Result(_LOOK_AGAIN_SECONDS)
 
     async def _delete_content(self, name: str) -> None:
         """Ask for the deletion of everything in the namespace that has not been asked to go yet."""

@@ -5,6 +5,7 @@ from n alone. Within one job no two numbers share a name, and the number can be 
 """
 
 import hashlib
+from functools import lru_cache
 
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Kubernetes' own for generated names: no vowels, so that no word comes out."""
@@ -37,5 +38,6 @@ def ordinal_of(name: str, job_uid: str) -> int | None:
     return (value - _start(job_uid)) * _STEP_BACK % _COUNT
 
 
+@lru_cache(maxsize=1024)
 def _start(job_uid: str) -> int:
     return int.from_bytes(hashlib.sha256(job_uid.encode()).digest()[:8], "big") % _COUNT
