@@ -14,7 +14,7 @@ needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kube
     ("manifest", "expected"),
     [
         ("apiVersion: v1\nkind: Pod\nmetadata:\n  name: [unclosed\n", "line"),
-        ('{"apiVersion": "v1", "kind": "Pod", ', "json"),
+        ('{"apiVersion": "v1", "kind": "Pod", ', "unexpected EOF"),
         (
             "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec:\n  containers: [{name: a, image: busybox}]\n  nonsense: 1\n",
             'unknown field "spec.nonsense"',
@@ -50,7 +50,7 @@ def test_a_data_directory_of_a_newer_version_is_refused_whole(stopped, database:
         version_table = next(name for name in tables if name.startswith("alembic_version"))
         connection.execute(f"update {version_table} set version_num = '9999'")
     else:
-        connection.execute("update meta set value = 9999 where key = 'format'")
+        connection.execute("update format set version = 9999")
     connection.commit()
     connection.close()
 

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from headwater.cluster.node.layout import Layout
-from headwater.cluster.node.runtime import connect, load_records
+from headwater.cluster.node.runtime import connect
+from headwater.cluster.node.shim import records
 from headwater.cluster.node.shim.wire import Channel
 
 GRACE = 5.0
@@ -34,10 +35,8 @@ def stop_left_pods(home: Path) -> int:
     deadline = time.monotonic() + GRACE + _MARGIN
     for directory, channel in left:
         if not _ended(channel.sock, deadline):
-            records = load_records(directory)
-            if records is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(records.pid, signal.SIGKILL)
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                os.kill(int(records.read_json(str(directory.state))["pid"]), signal.SIGKILL)
         channel.close()
     return len(left)
 
