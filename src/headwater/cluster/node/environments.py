@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 UNIT, RECORD = "\x1f", "\x1e"
 """Separators between the arguments of a pip line, and between lines, in ``HEADWATER_SATISFIED``."""
 
+_READABLE = ("sh", "-c", 'umask 022 && exec "$@"', "sh")
+"""Runs what follows so that its files can be read by every pod's user."""
 _COMPILED_AT_ONCE = 800
 _FORMAT = 1
 _LAYER_HOOK = (
@@ -167,6 +169,7 @@ class Environments:
         """Byte-compile, with little weight: pods cannot write into an environment."""
         arguments = ("-I", "-S", "-m", "compileall", "-q", "-j", "1", str(environment / "lib"))
         process = await asyncio.create_subprocess_exec(
+            *_READABLE,
             *("nice", str(environment / "bin" / "python"), *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -184,6 +187,7 @@ class Environments:
         dropped = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "UV_PYTHON")
         variables = {name: value for name, value in os.environ.items() if name not in dropped}
         process = await asyncio.create_subprocess_exec(
+            *_READABLE,
             self.uv,
             *arguments,
             "--no-config",

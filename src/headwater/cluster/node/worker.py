@@ -132,8 +132,9 @@ class PodWorker:
                 else:
                     log.warning("pod %s/%s: %s", namespace_of(self.pod), name_of(self.pod), error.message)
                     wake_at = self._in(1.0)
-            except Exception:
+            except Exception as error:
                 log.exception("pod %s/%s: a turn failed", namespace_of(self.pod), name_of(self.pod))
+                self._say("Warning", "FailedSync", f"error syncing pod, trying again: {type(error).__name__}: {error}")
                 wake_at = self._in(5.0)
             if not self.finished.is_set():
                 await self._wait(wake_at)
