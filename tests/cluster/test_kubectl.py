@@ -217,8 +217,24 @@ async def test_what_kubectl_sends_as_protobuf(kubectl: Kubectl) -> None:
     assert await kubectl("get", "secret", "s", "-o", "jsonpath={.data.p}") == "cQ=="
     rule = json.loads(await kubectl("get", "role", "r", "-o", "json"))["rules"]
     assert rule == [{"apiGroups": [""], "resourceNames": ["x"], "resources": ["pods"], "verbs": ["get", "list"]}]
-    refused = await kubectl.refused("create", "deployment", "d", "--image=busybox")
-    assert "a protobuf body with the kind Deployment of apps/v1 is not read yet; send JSON or YAML" in refused
+    await kubectl("create", "job", "j", "--image=busybox", "--", "echo", "hi")
+    await kubectl("create", "cronjob", "cj", "--image=busybox", "--schedule=*/5 * * * *", "--", "date")
+    await kubectl("create", "deployment", "d", "--image=busybox", "--replicas=3", "--port=80")
+    await kubectl("create", "service", "externalname", "web", "--external-name=example.org")
+    await kubectl("create", "quota", "q", "--hard=cpu=2,memory=1Gi")
+    await kubectl("create", "priorityclass", "high", "--value=10", "--description=first")
+    await kubectl("create", "poddisruptionbudget", "pdb", "--selector=app=d", "--min-available=50%")
+    job = json.loads(await kubectl("get", "job", "j", "-o", "json"))["spec"]["template"]["spec"]
+    assert job["containers"][0]["command"] == ["echo", "hi"]
+    deployed = json.loads(await kubectl("get", "deployment", "d", "-o", "json"))["spec"]
+    assert (deployed["replicas"], deployed["selector"]) == (3, {"matchLabels": {"app": "d"}})
+    assert deployed["template"]["spec"]["containers"][0]["ports"][0]["containerPort"] == 80
+    assert await kubectl("get", "service", "web", "-o", "jsonpath={.spec.externalName}") == "example.org"
+    assert json.loads(await kubectl("get", "quota", "q", "-o", "json"))["spec"]["hard"] == {"cpu": "2", "memory": "1Gi"}
+    assert await kubectl("get", "pdb", "pdb", "-o", "jsonpath={.spec.minAvailable}") == "50%"
+    assert (await kubectl("create", "job", "again", "--from=cronjob/cj")) == "job.batch/again created\n"
+    refused = await kubectl.refused("create", "ingress", "i", "--rule=foo.com/bar=svc1:8080")
+    assert "a protobuf body with the kind Ingress of networking.k8s.io/v1 is not read yet; send JSON or YAML" in refused
 
 
 async def test_bad_input_gets_one_clear_sentence(kubectl: Kubectl) -> None:

@@ -42,6 +42,8 @@ JSON = "application/json"
         ("application/vnd.kubernetes.protobuf", b"k8s\0\x0a\xff", 400, "not a valid protobuf message: it is cut off"),
         ("application/vnd.kubernetes.protobuf", b"k8s\0\x0a\x09\x0a\x02v1\x12\x03Pod", 415,
          "a protobuf body with the kind Pod of v1 is not read yet; send JSON or YAML"),
+        ("application/vnd.kubernetes.protobuf", b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x04\x4a\x02hi", 415,
+         "a protobuf body with field 9 of ConfigMap is not read yet"),
     ],
 )  # fmt: skip
 def test_bad_bodies_get_one_clear_sentence(content_type: str, body: bytes, code: int, message: str) -> None:
