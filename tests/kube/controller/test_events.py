@@ -59,6 +59,14 @@ async def test_an_event_that_was_deleted_begins_anew(client, recorder):
     assert event["count"] == 1
 
 
+async def test_several_components_write_through_one_recorder(client, recorder):
+    recorder.named("other").event(POD, "Normal", "Same", "words")
+    recorder.event(POD, "Normal", "Same", "words")
+    await recorder.flush()
+    events = (await client.list(EVENTS, "default")).items
+    assert {event["reportingComponent"] for event in events} == {"tester", "other"}
+
+
 async def test_a_cluster_wide_object_speaks_in_default(client, recorder):
     recorder.event(NODE, "Normal", "Started", "up")
     await recorder.flush()

@@ -29,7 +29,7 @@ def build(
     return [
         namespace_controller(client, informers, graph, clock),
         *provision_controllers(client, informers, ca_pem),
-        job_controller(client, informers, recorder, clock),
-        garbage_controller(client, graph, recorder),
+        job_controller(client, informers, recorder.named("job-controller"), clock),
+        garbage_controller(client, graph, recorder.named("garbage-collector-controller")),
         pod_collector(client, informers, clock),
     ]

@@ -37,7 +37,7 @@ class Scheduler:
     def __init__(self, client: Client, informers: Informers, recorder: EventRecorder, clock: Clock) -> None:
         self._client = client
         self._informers = informers
-        self._recorder = recorder
+        self._recorder = recorder.named(OUR_NAME)
         self._clock = clock
         self._pods = informers.informer(PODS)
         self._nodes = informers.informer(NODES)
