@@ -3,7 +3,7 @@
 import sys
 
 from benchmarks import api, start, steps
-from benchmarks.platform import platform
+from benchmarks.target import platform
 
 ROUNDS = 5
 

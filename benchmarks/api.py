@@ -13,7 +13,7 @@ from statistics import median
 from aiohttp import ClientSession, TCPConnector, web
 from headwater.kube.client.http import HttpClient
 
-from benchmarks.platform import Platform, free_port
+from benchmarks.target import Platform, free_port
 from headwater.kube.meta.resources import CONFIG_MAPS
 
 REQUESTS = 300

@@ -4,7 +4,7 @@ import subprocess
 import time
 from statistics import median
 
-from benchmarks.platform import HEADWATER, Platform
+from benchmarks.target import HEADWATER, Platform
 from headwater.cli.daemon import resident_bytes
 
 SETTLE_SECONDS = 3.0

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from statistics import median
 
-from benchmarks.platform import Platform
+from benchmarks.target import Platform
 
 
 def measure(target: Platform, rounds: int) -> None:

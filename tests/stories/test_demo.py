@@ -32,6 +32,7 @@ def test_the_run_is_on_record_with_its_metrics(demo, running):
     runs = get(running, "/apis/v2beta1/runs?sort_by=created_at%20asc")["runs"]
     first = next(run for run in runs if run["display_name"] == "breast-cancer")
     assert first["state"] == "SUCCEEDED"
+    first = get(running, f"/apis/v2beta1/runs/{first['run_id']}")
     assert len([task for task in first["run_details"]["task_details"] if task.get("pod_name")]) == 9
 
 
