@@ -109,7 +109,7 @@ class Cluster:
             raise
 
 
-async def until(look: Callable[[], Awaitable[Any]], seconds: float = 5.0) -> Any:
+async def until(look: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
     """Return what ``look`` answers as soon as that is true."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:

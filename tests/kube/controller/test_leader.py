@@ -31,11 +31,12 @@ def candidate(client: LocalClient, identity: str, clock: ManualClock) -> Candida
     return Candidate(client, LeaderElection("kube-system", "headwater", identity), clock)
 
 
-async def advance(clock: ManualClock, seconds: float, step: float = 0.5) -> None:
-    """Move the clock in steps, with time between for the store's thread."""
-    for _ in range(int(seconds / step)):
-        await clock.advance(step)
-        await asyncio.sleep(0.002)
+async def advance(clock: ManualClock, seconds: float, *tasks: "asyncio.Task[None]") -> None:
+    """Move the clock in steps; after each, every task that goes on has done what it could and sleeps again."""
+    for _ in range(int(seconds / 0.5)):
+        await clock.advance(0.5)
+        while clock.sleepers < sum(not task.done() for task in tasks):
+            await asyncio.sleep(0.001)
 
 
 async def holder(client: LocalClient) -> str:
@@ -47,14 +48,14 @@ async def test_the_second_waits_until_the_first_lets_go(client):
     first, second = candidate(client, "first", clock), candidate(client, "second", clock)
     await first.acquire()
     holding, waiting = asyncio.create_task(first.hold()), asyncio.create_task(second.acquire())
-    await advance(clock, 60)
+    await advance(clock, 60, holding, waiting)
     assert not waiting.done()
     assert await holder(client) == "first"
     holding.cancel()
     await asyncio.gather(holding, return_exceptions=True)
     await first.release()
-    await advance(clock, 3)
-    await asyncio.wait_for(waiting, 1)
+    await advance(clock, 3, waiting)
+    await asyncio.wait_for(waiting, 5)
     assert await holder(client) == "second"
     assert (await client.get(LEASES, "headwater", "kube-system"))["spec"]["leaseTransitions"] == 1
 
@@ -63,10 +64,10 @@ async def test_a_dead_leader_is_followed_after_its_time(client):
     clock = ManualClock()
     await candidate(client, "first", clock).acquire()
     waiting = asyncio.create_task(candidate(client, "second", clock).acquire())
-    await advance(clock, 13)
+    await advance(clock, 13, waiting)
     assert not waiting.done()
-    await advance(clock, 6)
-    await asyncio.wait_for(waiting, 1)
+    await advance(clock, 6, waiting)
+    await asyncio.wait_for(waiting, 5)
 
 
 async def test_a_leader_that_was_replaced_stops(client):
@@ -75,9 +76,9 @@ async def test_a_leader_that_was_replaced_stops(client):
     await first.acquire()
     holding = asyncio.create_task(first.hold())
     await client.patch(LEASES, "headwater", {"spec": {"holderIdentity": "second"}}, "kube-system")
-    await advance(clock, 3)
+    await advance(clock, 3, holding)
     with pytest.raises(LeadershipLostError, match="another process"):
-        await asyncio.wait_for(holding, 1)
+        await asyncio.wait_for(holding, 5)
 
 
 async def test_a_leader_that_cannot_renew_stops_before_another_may_begin(client, monkeypatch):
@@ -92,7 +93,7 @@ async def test_a_leader_that_cannot_renew_stops_before_another_may_begin(client,
         raise unavailable("the server is away")
 
     monkeypatch.setattr(client, "get", refuse)
-    await advance(clock, 15)
+    await advance(clock, 15, holding)
     with pytest.raises(LeadershipLostError, match="could not be renewed"):
-        await asyncio.wait_for(holding, 1)
+        await asyncio.wait_for(holding, 5)
     assert clock.monotonic() - began <= 15

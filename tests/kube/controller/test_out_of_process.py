@@ -47,7 +47,7 @@ async def start_outside(server: Serving, identity: str) -> asyncio.subprocess.Pr
         sys.executable, OUTSIDE, server.kubeconfig, identity, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    assert await asyncio.wait_for(process.stdout.readline(), 20) == b"running\n"
+    assert await asyncio.wait_for(process.stdout.readline()) == b"running\n"
     return process
 
 
@@ -83,7 +83,7 @@ async def run_to_end(client: LocalClient, ended: set[str]) -> Object:
         job = await client.get(JOBS, "pi", "ns")
         return job if condition_is(job, "Complete") else None
 
-    return await until(complete, 20)
+    return await until(complete)
 
 
 @pytest.mark.parametrize("way", [inside, outside])
@@ -102,7 +102,7 @@ async def test_runs_a_job(server, way):
 async def test_a_killed_process_is_followed_by_the_one_that_waits(server):
     client = LocalClient(server.api)
     first = await start_outside(server, "first")
-    await until(lambda: _holder(client, "first"), 20)
+    await until(lambda: _holder(client, "first"))
     second = await start_outside(server, "second")
     ended: set[str] = set()
     try:
@@ -112,7 +112,7 @@ async def test_a_killed_process_is_followed_by_the_one_that_waits(server):
             await end_pods(client, 2, ended)
             return len(ended) == 2
 
-        await until(two_ended, 20)
+        await until(two_ended)
         first.send_signal(signal.SIGKILL)
         job = await run_to_end(client, ended)
         assert await _holder(client, "second")
