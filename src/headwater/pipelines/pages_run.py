@@ -15,13 +15,15 @@ from headwater.capability import Context
 from headwater.capability.routes import Route, identity_of
 from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.resources import EVENTS
+from headwater.kube.meta.time import parse_time
 from headwater.pipelines.charts import charts_of, metric_bars, roc_curves, roc_points, scalar_metrics
 from headwater.pipelines.loading import load
-from headwater.pipelines.models import ArtifactRow, ArtifactUse, Direction, RunRow, TaskRow, TaskState
+from headwater.pipelines.models import ArtifactRow, ArtifactUse, Direction, RunRow, StateChange, TaskRow, TaskState
 from headwater.pipelines.pages_code import run_snippets, spec_as_yaml
 from headwater.pipelines.pages_queries import experiment_names
 from headwater.pipelines.pages_steps import (
     Level,
+    in_order,
     label_of,
     level,
     parameters_in,
@@ -123,7 +125,7 @@ class RunPages:
         found = [
             e for e in await self._kubernetes_events(loaded.run.namespace) if _involved(e) in {*pods, loaded.run.run_id}
         ]
-        return {"history": loaded.run.state_history, "events": found}
+        return {"happenings": happenings(loaded.run.state_history, found), "whose": True}
 
     async def _yaml(self, request: web.Request, loaded: Loaded) -> dict[str, Any]:
         return {"spec": spec_as_yaml(loaded.run.pipeline_spec, loaded.run.platform_spec)}
@@ -169,7 +171,7 @@ class RunPages:
             "image": component.body.image if component is not None and isinstance(component.body, Container) else "",
             "shown": panel,
             "why": why_it_waits(loaded, path, task),
-            "events": [],
+            "happenings": [],
         }
         if task is not None:
             values["inputs"] = said_parameters(task.inputs)
@@ -178,7 +180,7 @@ class RunPages:
             values["made"] = artifacts_of(loaded, task, Direction.OUTPUT)
             if panel == "events":
                 events = await self._kubernetes_events(loaded.run.namespace, task.pod_name)
-                values["events"] = events
+                values["happenings"] = happenings(task.state_history, events)
         return values
 
     async def _kubernetes_events(self, namespace: str, name: str = "") -> list[dict[str, Any]]:
@@ -187,7 +189,7 @@ class RunPages:
             found = await self._context.client.list(EVENTS, namespace, field_selector=selector, limit=500)
         except StatusError:
             return []
-        return sorted(found.items, key=lambda one: one.get("lastTimestamp") or one.get("eventTime") or "")
+        return found.items
 
     async def _run(self, request: web.Request, run_id: str, *, with_spec: bool = False) -> RunRow:
         """Return the run if the caller may see it; 404 for one that is not in the address's namespace."""
@@ -279,6 +281,7 @@ def summary(loaded: Loaded) -> dict[str, Any]:
     of_last = parameters_in(last[0].outputs) if last else {}
     return {
         "counts": counts,
+        "parameters": {**(parameters_in(root.inputs) if root else {}), **loaded.run.parameters},
         "outputs": outputs,
         "last": label_of(loaded.pipeline, loaded.tasks, last[0].path) if last and of_last else "",
         "last_path": last[0].path if last else "",
@@ -290,7 +293,7 @@ def summary(loaded: Loaded) -> dict[str, Any]:
 def metric_rows(loaded: Loaded) -> list[tuple[str, str, dict[str, float | int]]]:
     """Return each step that put out scalar metrics: its path, its name, its numbers."""
     rows = []
-    for task in steps_among(loaded.tasks.values()):
+    for task in sorted(steps_among(loaded.tasks.values()), key=lambda one: in_order(one.path)):
         numbers: dict[str, float | int] = {}
         for made in artifacts_of(loaded, task, Direction.OUTPUT):
             numbers |= made["metrics"]
@@ -306,7 +309,7 @@ def results(loaded: Loaded) -> dict[str, Any]:
     best = {name: max(numbers[name] for _, _, numbers in rows if name in numbers) for name in names}
     curves: dict[str, Sequence[Mapping[str, float]]] = {}
     matrices = []
-    for task in steps_among(loaded.tasks.values()):
+    for task in sorted(steps_among(loaded.tasks.values()), key=lambda one: in_order(one.path)):
         label = label_of(loaded.pipeline, loaded.tasks, task.path)
         for use, artifact in loaded.links.get(task.task_id, ()):
             if use.direction is Direction.OUTPUT:
@@ -325,6 +328,29 @@ def results(loaded: Loaded) -> dict[str, Any]:
         "matrices": matrices,
         "bars": metric_bars({label: numbers for label, (_, _, numbers) in zip(labels, rows, strict=True)}),
     }
+
+
+def happenings(history: Sequence[StateChange], events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Put changes of state and Kubernetes events in one order of time."""
+    found = [{"at": change.at, "state": change.state, "message": change.error} for change in history]
+    for event in events:
+        text = event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or ""
+        try:
+            at = parse_time(text)
+        except ValueError:
+            continue
+        found.append(
+            {
+                "at": at,
+                "state": "",
+                "reason": event.get("reason", ""),
+                "warning": event.get("type") == "Warning",
+                "count": event.get("count") or (event.get("series") or {}).get("count") or 1,
+                "message": event.get("message") or event.get("note") or "",
+                "whose": _involved(event),
+            }
+        )
+    return sorted(found, key=lambda one: one["at"].replace(microsecond=0))
 
 
 def _involved(event: Mapping[str, Any]) -> str:

@@ -201,8 +201,13 @@ def shortened(name: str) -> str:
 def marks_of(tasks: Mapping[str, TaskRow], loop_path: str, task: Task | None) -> list[Mark]:
     """Return a loop's iterations in order."""
     rows = [row for row in tasks.values() if row.parent_path == loop_path and row.path.rpartition("/")[2].isdigit()]
-    rows.sort(key=lambda row: (len(row.path), row.path))
+    rows.sort(key=lambda row: in_order(row.path))
     return [Mark(row.path, row.state.value, iteration_label(row, task)) for row in rows]
+
+
+def in_order(path: str) -> list[tuple[int, str]]:
+    """Return what to sort paths by, so that iteration 10 comes after iteration 9."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in path.split("/")]
 
 
 def parameters_in(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -301,7 +306,7 @@ def timeline(pipeline: Pipeline | None, tasks: Mapping[str, TaskRow], now: datet
         return round(100 * min(max((moment - first).total_seconds() / span, 0.0), 1.0), 3)
 
     bars = []
-    for step in sorted(steps, key=lambda one: (one.started_at or one.created_at, one.path)):
+    for step in sorted(steps, key=lambda one: one.started_at or one.created_at):
         end = step.finished_at or now
         start = step.started_at or (end if step.state.finished else now)
         label = label_of(pipeline, tasks, step.path)

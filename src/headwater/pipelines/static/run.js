@@ -151,6 +151,8 @@ addEventListener("resize", () => { const frame = document.querySelector(".graph-
 settle();
 const head = document.getElementById("run-head");
 if (head?.dataset.changes) {
+  // What runs grows on the timeline, also while nothing changes.
+  setInterval(() => { if (!document.hidden && document.querySelector("#run-head[data-changes]")) later(); }, 1500);
   follow(head.dataset.changes, {
     changes: (news) => {
       for (const change of news.tasks) show(change);
