@@ -47,7 +47,7 @@ async def start_outside(server: Serving, identity: str) -> asyncio.subprocess.Pr
         sys.executable, OUTSIDE, server.kubeconfig, identity, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    assert await asyncio.wait_for(process.stdout.readline()) == b"running\n"
+    assert await asyncio.wait_for(process.stdout.readline(), 30) == b"running\n"
     return process
 
 
