@@ -176,6 +176,14 @@ async def test_a_body_that_is_too_large(admin: Caller) -> None:
     assert code == 413
 
 
+async def test_a_caller_who_asks_before_he_sends(admin: Caller) -> None:
+    async with asyncio.timeout(5):
+        assert (await admin.ask("POST", MAPS, json=config_map("a"), expect100=True))[0] == 201
+        body = json.dumps(config_map("a", text="x" * MAXIMUM)).encode()
+        headers = {"Content-Type": "application/json"}
+        assert (await admin.ask("POST", MAPS, data=body, headers=headers, expect100=True))[0] == 413
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -32,7 +32,7 @@ MINIMUM_LIFETIME = timedelta(minutes=10)
 MAXIMUM_LIFETIME = timedelta(days=365)
 """Longer requests are cut to this; the answer says when the token really ends."""
 
-_REMEMBERED = 4096
+_REMEMBERED = 1024
 _KINDS: dict[str, Resource] = {"Pod": PODS, "Secret": SECRETS}
 
 Lookup = Callable[[Resource, str, str], Document | None]

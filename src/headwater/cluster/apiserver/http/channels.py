@@ -20,8 +20,8 @@ from headwater.kube.meta.objects import Object
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _STATUS, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
 _PIECE = 32 * 1024
-_LARGEST_MESSAGE = 4 * 1024 * 1024
-_WAITING = 64
+_LARGEST_MESSAGE = 16 * 1024 * 1024
+_WAITING = 16
 
 Run = Callable[[ExecStreams], Awaitable[int]]
 

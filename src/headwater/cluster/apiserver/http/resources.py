@@ -306,6 +306,9 @@ async def read_body(request: web.BaseRequest) -> bytes:
     """Return the request's body. Raises ``StatusError`` 413 for one that is too large."""
     if (request.content_length or 0) > MAXIMUM:
         raise too_large()
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge as error:

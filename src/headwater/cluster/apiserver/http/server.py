@@ -20,7 +20,7 @@ from headwater.cluster.apiserver.http.bodies import MAXIMUM, too_large
 from headwater.cluster.apiserver.http.information import Information
 from headwater.cluster.apiserver.http.lasting import Streams
 from headwater.cluster.apiserver.http.pods import STREAMS, PodStreams
-from headwater.cluster.apiserver.http.requests import ResourceRequest, parse
+from headwater.cluster.apiserver.http.requests import parse
 from headwater.cluster.apiserver.http.resources import ResourceHandlers
 from headwater.cluster.apiserver.nodes import NodeAccess
 from headwater.cluster.apiserver.rbac.authorizer import RbacAuthorizer
@@ -111,12 +111,8 @@ class ApiServer:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request, whatever happens, with an answer or a ``Status``."""
-        verb = request.method
         try:
-            path = request.rel_url.raw_path
-            asked = parse(request.method, path, request.query)
-            verb = (asked.verb if asked else "") or request.method
-            response = await self._answer(request, asked, path)
+            response = await self._answer(request)
         except StatusError as error:
             response = refusal(error)
         except web.HTTPRequestEntityTooLarge:
@@ -128,16 +124,19 @@ class ApiServer:
         except Exception:
             _log.exception("%s %s failed", request.method, request.rel_url.path)
             response = refusal(internal("an unexpected fault; the platform's log has the details"))
-        self._counts[(verb, response.status)] += 1
+        self._counts[(request.get("verb") or request.method, response.status)] += 1
         return response
 
-    async def _answer(self, request: web.BaseRequest, asked: ResourceRequest | None, path: str) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         user = self._user(request)
+        path = request.rel_url.raw_path
+        asked = parse(request.method, path, request.query)
         if asked is None:
             denial = self._authorizer.authorize_path(user, request.method.lower().replace("head", "get"), path)
             if denial is not None:
                 raise StatusError(403, "Forbidden", f"forbidden: {denial}")
             return await self._information.handle(request, path)
+        request["verb"] = asked.verb
         if (asked.group, asked.plural) == ("", "pods") and asked.subresource.split("/", 1)[0] in STREAMS:
             return await self._streams.handle(request, user, asked)
         return await self._resources.handle(request, user, asked)

@@ -22,7 +22,7 @@ from headwater.kube.meta.resources import (
 )
 from headwater.kube.meta.selectors import LabelSelector
 
-_REMEMBERED = 20_000
+_REMEMBERED = 5_000
 
 RoleKey = tuple[str, str]
 """A role by namespace and name; a cluster role has no namespace."""
