@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_LINE = 256 * 1024  # the command of an exec travels in the URL
 _STOP_SECONDS = 2.0
+_VERB: web.RequestKey[str] = web.RequestKey("verb", str)
 
 
 class ApiServer:
@@ -124,7 +125,7 @@ class ApiServer:
         except Exception:
             _log.exception("%s %s failed", request.method, request.rel_url.path)
             response = refusal(internal("an unexpected fault; the platform's log has the details"))
-        self._counts[(request.get("verb") or request.method, response.status)] += 1
+        self._counts[(request.get(_VERB) or request.method, response.status)] += 1
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -136,7 +137,7 @@ class ApiServer:
             if denial is not None:
                 raise StatusError(403, "Forbidden", f"forbidden: {denial}")
             return await self._information.handle(request, path)
-        request["verb"] = asked.verb
+        request[_VERB] = asked.verb
         if (asked.group, asked.plural) == ("", "pods") and asked.subresource.split("/", 1)[0] in STREAMS:
             return await self._streams.handle(request, user, asked)
         return await self._resources.handle(request, user, asked)
