@@ -104,8 +104,8 @@ def plan(
 
     ``parameters`` are the root's, as ``loading.check_run_parameters`` gives them; ``tasks`` are all that were begun,
     by path; ``names`` are the run's placeholders (``$.pipeline_job_name``). ``touched`` may name the tasks that changed
-    since an earlier plan whose decisions are among ``tasks``: the rest is then not looked at again. Never raises for a pipeline that
-    ``loading`` accepted: what goes wrong with one task becomes that task's failure.
+    since an earlier plan whose decisions are among ``tasks``: the rest is then not looked at again. Never raises for a
+    pipeline that ``loading`` accepted: what goes wrong with one task becomes that task's failure.
     """
     relevant = None if touched is None else {above for path in touched for above in _and_above(path)}
     planner = _Planner(tasks, names or {}, relevant)
