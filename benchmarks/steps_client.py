@@ -32,22 +32,22 @@ def step(number: int) -> int:
 @dsl.pipeline(name="chain-of-10")
 def chain(number: int = 0):
     """Ten steps, each after the other."""
-    last = step(number=number)
+    last = step(number=number).set_caching_options(False)
     for _ in range(9):
-        last = step(number=last.output)
+        last = step(number=last.output).set_caching_options(False)
 
 
 @dsl.pipeline(name="loop-of-20")
 def loop():
     """Twenty steps that need nothing of one another."""
     with dsl.ParallelFor(list(range(20))) as item:
-        step(number=item)
+        step(number=item).set_caching_options(False)
 
 
 def headwater_seconds(client: Client, pipeline) -> float:
     """Return how long a run takes, from the call that submits it to the answer that it has succeeded."""
     started = time.perf_counter()
-    run = client.create_run_from_pipeline_func(pipeline, arguments={}, enable_caching=False)
+    run = client.create_run_from_pipeline_func(pipeline, arguments={})
     while True:
         state = client.get_run(run.run_id).state
         if state in ("SUCCEEDED", "FAILED"):

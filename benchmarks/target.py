@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from uv import find_uv_bin
+
 from headwater.cli.demo.command import ensure_environment
 from headwater.cli.home import Home
 from headwater.cli.tokens import issue_token
@@ -33,6 +35,9 @@ class Platform:
             "HEADWATER_TOKEN": self.token,
         }
         python = ensure_environment(self.home.demo / "venv")
+        # The SDK's local runner installs with pip, which uv leaves out of an environment.
+        subprocess.run([find_uv_bin(), "pip", "install", "--quiet", "--python", python, "pip"], check=True)
+        environment["PATH"] = f"{python.parent}:{environment['PATH']}"
         done = subprocess.run(
             [python, script, *arguments], env=environment, stdout=subprocess.PIPE, text=True, check=True
         )

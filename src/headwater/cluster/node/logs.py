@@ -8,12 +8,13 @@ import os
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 from headwater.cluster.apiserver.nodes import LogOptions
 from headwater.kube.meta.time import Clock
 
 _CHUNK = 64 * 1024
-_FASTEST, _SLOWEST = 0.01, 0.2
+_FASTEST, _SLOWEST = 0.01, 0.1
 """Seconds between two looks at a log that is followed: quick while something comes, slower while nothing does."""
 _STAMP = 30
 """Length of ``2016-10-06T00:17:09.669794202Z``."""
@@ -24,14 +25,24 @@ async def read_log(path: Path, options: LogOptions, clock: Clock, ended: Callabl
 
     A file that is not there is empty.
     """
+    try:
+        file = path.open("rb")  # kept open: what is written after the pod's files are removed is still read
+    except FileNotFoundError:
+        return
+    with file:
+        async for piece in _read(file, options, clock, ended):
+            yield piece
+
+
+async def _read(file: BinaryIO, options: LogOptions, clock: Clock, ended: Callable[[], bool]) -> AsyncIterator[bytes]:
     since = _since(options, clock)
     left = options.limit_bytes
-    position = tail_position(path, options.tail_lines)
+    position = tail_position(file, options.tail_lines)
     delay = _FASTEST
     while True:
         over = ended()  # asked before reading, so that nothing written before the end is missed
         read = False
-        while entries := _whole_entries(path, position):
+        while entries := _whole_entries(file, position):
             position += len(entries)
             text = _text(entries, since, timestamps=options.timestamps)
             if left is not None:
@@ -48,50 +59,40 @@ async def read_log(path: Path, options: LogOptions, clock: Clock, ended: Callabl
         await clock.sleep(delay)
 
 
-def tail_position(path: Path, lines: int | None) -> int:
-    """Return where the last ``lines`` lines begin in the file, in bytes."""
+def tail_position(file: BinaryIO, lines: int | None) -> int:
+    """Return where the last ``lines`` lines begin in the file, in bytes.
+
+    A line is one full entry with the parts before it; a part at the end of the file counts as a line.
+    """
     if lines is None:
         return 0
-    try:
-        with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            if lines <= 0:
-                return end
-            position, rest, seen = end, b"", 0
-            while position > 0:
-                size = min(_CHUNK, position)
-                position -= size
-                file.seek(position)
-                block = file.read(size) + rest
-                entries = block.split(b"\n")
-                rest = entries[0]
-                start = position + len(rest) + 1
-                offsets = []
-                for entry in entries[1:-1]:
-                    offsets.append((start, entry))
-                    start += len(entry) + 1
-                for offset, entry in reversed(offsets):
-                    # a line begins after a full entry: parts belong to the full entry that follows them
-                    if _tag(entry) == b"F" or seen == 0:
-                        if seen == lines:
-                            return offset + len(entry) + 1
-                        seen += 1
-                if position == 0 and rest and _tag(rest) == b"F" and seen == lines:
-                    return len(rest) + 1
-                if len(rest) > 4 * _CHUNK:
-                    return position
-            return 0
-    except FileNotFoundError:
-        return 0
+    end = file.seek(0, os.SEEK_END)
+    if lines <= 0:
+        return end
+    position, rest, seen = end, b"", 0
+    while position > 0:
+        size = min(_CHUNK, position)
+        position -= size
+        file.seek(position)
+        entries = (file.read(size) + rest).split(b"\n")
+        start = position + len(entries[0]) + 1 if position else 0
+        complete = entries[1:] if position else entries
+        offsets = []
+        for entry in complete:
+            offsets.append(start)
+            start += len(entry) + 1
+        for offset, entry in zip(reversed(offsets), reversed(complete), strict=True):
+            if entry and (_tag(entry) == b"F" or seen == 0):
+                if seen == lines:
+                    return offset + len(entry) + 1
+                seen += 1
+        rest = entries[0] + b"\n" if position else b""
+    return 0
 
 
-def _whole_entries(path: Path, position: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(position)
-            data = file.read(_CHUNK)
-    except FileNotFoundError:
-        return b""
+def _whole_entries(file: BinaryIO, position: int) -> bytes:
+    file.seek(position)
+    data = file.read(_CHUNK)
     return data[: data.rfind(b"\n") + 1]
 
 

@@ -170,6 +170,8 @@ class Volumes:
             raise MountError(f"driver name {source['driver']} not found in the list of registered drivers: {known}")
         read_only = bool(source.get("readOnly"))
         path = await driver.publish(source.get("volumeAttributes") or {}, pod, read_only)
+        if not path.exists():
+            raise MountError(f"driver {source['driver']} names a path that does not exist: {path}")
         if owner is not None and not read_only:
             self._writable_by(path, owner)
         return Volume(path, read_only)

@@ -98,6 +98,8 @@ class PodWorker:
         process = self.process
         if process is None:
             return
+        before = decide(self.pod, self.records, self.services.clock.now(), self._started)
+        by_itself = before.phase in ("Succeeded", "Failed")
         process.stop(grace)
         waited = 0.0
         while not process.gone and any(r.phase != "exited" for r in process.records.values()) and waited < grace + 5:
@@ -106,10 +108,8 @@ class PodWorker:
                 await asyncio.wait_for(self._wake.wait(), 0.25)
             waited += 0.25
         if not self.over:
-            self._verdict = NODE_SHUTDOWN
+            self._verdict = None if by_itself else NODE_SHUTDOWN
             decision = decide(self.pod, self.records, self.services.clock.now(), self._started)
-            if decision.phase in ("Succeeded", "Failed") and not decision.stop:
-                self._verdict = None  # it had ended by itself
             with contextlib.suppress(StatusError):
                 await self._report(decision)
         await self._end_shim()
@@ -403,8 +403,11 @@ class PodWorker:
     # --- telling ---
 
     def _worth_telling(self, decision: Decision) -> bool:
-        """A pod that has just been sent off is told of when it runs, not before: one write less."""
-        return decision.phase != "Pending" or bool(self._problems) or any(r.started_at for r in self.records.values())
+        """What has just been sent off is told of when it runs, not before: one write less."""
+        records = self.records.values()
+        if any(record.phase == "starting" for record in records):
+            return False
+        return decision.phase != "Pending" or bool(self._problems) or any(record.started_at for record in records)
 
     async def _report(self, decision: Decision) -> None:
         base = {**self.pod, "status": {**(self.pod.get("status") or {}), **(self._status or {})}}

@@ -152,7 +152,9 @@ class _Init:
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(pid, signal.SIGKILL)
         elif message["type"] == "kill":  # the plain tier: there is no namespace whose end would do it
-            self._kill_descendants()
+            for pid in descendants(os.getpid()) or {self.main_pid}:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _spawn(
         self, argv: list[str], environment: dict[str, str], streams: tuple[int, int, int], *, tty: bool
