@@ -1,8 +1,8 @@
-"""Fetch the scripts that the dashboard carries from npm, at pinned versions, with their licences and hashes.
+"""Fetch the scripts that the dashboard and its tests carry from npm, at pinned versions, with licences and hashes.
 
-``python tools/vendor.py`` writes ``src/headwater/dashboard/static/vendor`` anew (needs ``npm``, which checks each
-package against the registry's integrity hash). ``python tools/vendor.py --check`` holds what is committed against
-``vendor.json`` and needs nothing. A file that differs from the package's says so in ``vendor.json``.
+``python tools/vendor.py`` writes the folders anew (needs ``npm``, which checks each package against the registry's
+integrity hash). ``python tools/vendor.py --check`` holds what is committed against each folder's ``vendor.json`` and
+needs nothing. A file that differs from the package's says so in ``vendor.json``.
 """
 
 import hashlib
@@ -16,7 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-TARGET = Path(__file__).resolve().parents[1] / "src/headwater/dashboard/static/vendor"
+_HERE = Path(__file__).resolve().parents[1]
+TARGET = _HERE / "src/headwater/dashboard/static/vendor"
+TESTS = _HERE / "tests/dashboard/vendor"
+"""What only the tests need; it is not part of the package."""
 MANIFEST = "vendor.json"
 
 
@@ -43,6 +46,7 @@ class Script:
     name: str
     change: Callable[[str], str] | None = None
     reason: str = ""
+    target: Path = TARGET
 
 
 SCRIPTS = (
@@ -57,17 +61,18 @@ SCRIPTS = (
         with_global_vega,
         "vega-util is taken from the global vega; no source map",
     ),
+    Script("axe-core", "4.14.1", "axe.min.js", "axe.js", target=TESTS),
 )
 
 
-def fetch() -> None:
-    """Write every script, its licence and the manifest."""
-    TARGET.mkdir(parents=True, exist_ok=True)
-    for old in TARGET.iterdir():
+def fetch(target: Path) -> None:
+    """Write a folder's scripts, their licences and the manifest."""
+    target.mkdir(parents=True, exist_ok=True)
+    for old in target.iterdir():
         old.unlink()
     manifest: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for script in SCRIPTS:
+        for script in _scripts_of(target):
             command = ["npm", "pack", "--silent", f"{script.package}@{script.version}", "--pack-destination", scratch]
             tarball = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
             with tarfile.open(Path(scratch) / tarball) as archive:
@@ -75,8 +80,8 @@ def fetch() -> None:
                 licence = _member(archive, "LICENSE")
                 about = json.loads(_member(archive, "package.json"))
             data = (script.change(text) if script.change else text).encode()
-            (TARGET / script.name).write_bytes(data)
-            (TARGET / f"{script.name}.LICENSE.txt").write_text(licence)
+            (target / script.name).write_bytes(data)
+            (target / f"{script.name}.LICENSE.txt").write_text(licence)
             manifest[script.name] = {
                 "package": script.package,
                 "version": script.version,
@@ -85,28 +90,29 @@ def fetch() -> None:
                 "sha256": hashlib.sha256(data).hexdigest(),
                 **({"changed": script.reason} if script.reason else {}),
             }
-    (TARGET / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    sys.stdout.write(f"{len(manifest)} scripts in {TARGET}\n")
+    (target / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    sys.stdout.write(f"{len(manifest)} scripts in {target}\n")
 
 
-def check() -> list[str]:
-    """Return what differs from the manifest, one sentence each."""
-    manifest = json.loads((TARGET / MANIFEST).read_text())
-    wanted = {(s.name, s.package, s.version) for s in SCRIPTS}
-    wrong = [f"{name} {version} is not in {MANIFEST}" for name, _, version in _missing(wanted, manifest)]
+def check(target: Path) -> list[str]:
+    """Return what differs from a folder's manifest, one sentence each."""
+    manifest = json.loads((target / MANIFEST).read_text())
+    there = {(name, about["package"], about["version"]) for name, about in manifest.items()}
+    wanted = {(script.name, script.package, script.version) for script in _scripts_of(target)}
+    wrong = [f"{name} ({package} {version}) is not in {MANIFEST}" for name, package, version in wanted - there]
     for name, about in manifest.items():
-        file = TARGET / name
+        file = target / name
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != about["sha256"]:
             wrong.append(f"{name} is not the file that {MANIFEST} describes")
-        if not (TARGET / f"{name}.LICENSE.txt").is_file():
+        if not (target / f"{name}.LICENSE.txt").is_file():
             wrong.append(f"the licence of {name} is missing")
     known = {MANIFEST, *manifest, *(f"{name}.LICENSE.txt" for name in manifest)}
-    wrong += [f"{file.name} is not in {MANIFEST}" for file in TARGET.iterdir() if file.name not in known]
+    wrong += [f"{file.name} is not in {MANIFEST}" for file in target.iterdir() if file.name not in known]
     return wrong
 
 
-def _missing(wanted: set[tuple[str, str, str]], manifest: dict[str, dict[str, str]]) -> set[tuple[str, str, str]]:
-    return wanted - {(name, about["package"], about["version"]) for name, about in manifest.items()}
+def _scripts_of(target: Path) -> list[Script]:
+    return [script for script in SCRIPTS if script.target == target]
 
 
 def _member(archive: tarfile.TarFile, path: str) -> str:
@@ -119,13 +125,14 @@ def _member(archive: tarfile.TarFile, path: str) -> str:
 def main() -> int:
     """Fetch, or check."""
     if sys.argv[1:] == ["--check"]:
-        wrong = check()
+        wrong = [*check(TARGET), *check(TESTS)]
         sys.stdout.writelines(f"{line}\n" for line in wrong)
         return 1 if wrong else 0
     if sys.argv[1:]:
         sys.stdout.write("usage: python tools/vendor.py [--check]\n")
         return 2
-    fetch()
+    fetch(TARGET)
+    fetch(TESTS)
     return 0
 
 

@@ -2,12 +2,15 @@
 
 import json
 import re
+from pathlib import Path
 
-from tools.vendor import MANIFEST, TARGET, check, with_global_vega, without_source_map
+import pytest
+from tools.vendor import MANIFEST, TARGET, TESTS, check, with_global_vega, without_source_map
 
 
-def test_what_is_committed_is_what_is_named() -> None:
-    assert check() == []
+@pytest.mark.parametrize("folder", [TARGET, TESTS])
+def test_what_is_committed_is_what_is_named(folder: Path) -> None:
+    assert check(folder) == []
 
 
 def test_nothing_is_fetched_from_elsewhere_at_run_time() -> None:
