@@ -18,6 +18,7 @@ from headwater.cluster.apiserver.authn.tokens import BoundObject, TokenIssuer
 from headwater.cluster.apiserver.core import Api
 from headwater.cluster.apiserver.http.server import ApiServer
 from headwater.cluster.apiserver.local import LocalClient
+from headwater.cluster.apiserver.rbac.aggregation import aggregation_controller
 from headwater.cluster.apiserver.rbac.authorizer import RbacAuthorizer
 from headwater.cluster.apiserver.rbac.policy import ensure_policy
 from headwater.cluster.apiserver.rbac.reviews import register_access_reviews
@@ -112,14 +113,17 @@ class EmbeddedCluster:
         manager = Manager(
             self.client,
             self.informers,
-            build(
-                self.client,
-                self.informers,
-                clock,
-                recorder,
-                pki.ca_certificate.decode(),
-                kinds=lambda: [served.resource for served in api.registry.all() if not served.virtual],
-            ),
+            [
+                aggregation_controller(self.client, self.informers),
+                *build(
+                    self.client,
+                    self.informers,
+                    clock,
+                    recorder,
+                    pki.ca_certificate.decode(),
+                    kinds=lambda: [served.resource for served in api.registry.all() if not served.virtual],
+                ),
+            ],
             clock,
         )
         scheduler = Scheduler(self.client, self.informers, recorder, clock)

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import typer
-from uv import find_uv_bin
 
 from headwater.cli.daemon import DaemonError
 from headwater.cli.home import Home
 from headwater.cli.tokens import issue_token
+from headwater.cluster.node.uv import uv_failure, uv_program, uv_variables
 
 SDK = "kfp==2.17.0"
 _TOKEN_HOURS = 2.0
@@ -46,14 +46,13 @@ def ensure_environment(venv: Path) -> Path:
     if ready.exists() and ready.read_text() == SDK:
         return python
     typer.echo(f"\nInstalling {SDK} into {venv} (once)", nl=True)
-    uv = find_uv_bin()
+    uv = uv_program()
     for command in (
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(venv)],
         [uv, "pip", "install", "--quiet", "--python", str(python), SDK],
     ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=uv_variables(), capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or ["no reason given"]
-            raise DaemonError(f"The SDK's environment could not be made: {lines[-1].strip()}")
+            raise DaemonError(f"The SDK's environment could not be made: {uv_failure(done.stderr)}")
     ready.write_text(SDK)
     return python

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from headwater.cluster.node.pip_lines import PipLine, for_uv
 from headwater.cluster.node.pythons import prefix_of
+from headwater.cluster.node.uv import uv_failure, uv_program, uv_variables
 from headwater.cluster.node.volumes import remove_tree
 
 log = logging.getLogger(__name__)
@@ -88,10 +89,8 @@ class Environments:
     def uv(self) -> str:
         """The path of uv. Raises ``BuildError`` when it is not installed."""
         if self._uv is None:
-            from uv import find_uv_bin
-
             try:
-                self._uv = find_uv_bin()
+                self._uv = uv_program()
             except FileNotFoundError:
                 raise BuildError("uv is not installed beside Headwater: pip install --force-reinstall uv") from None
         return self._uv
@@ -184,8 +183,6 @@ class Environments:
             raise
 
     async def _run(self, *arguments: str) -> str:
-        dropped = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "UV_PYTHON")
-        variables = {name: value for name, value in os.environ.items() if name not in dropped}
         process = await asyncio.create_subprocess_exec(
             *_READABLE,
             self.uv,
@@ -194,7 +191,7 @@ class Environments:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=variables,
+            env=uv_variables(),
             cwd="/",
         )
         try:
@@ -204,7 +201,7 @@ class Environments:
             await process.wait()
             raise
         if process.returncode:
-            raise BuildError(errors.decode(errors="replace").strip() or f"uv ended with {process.returncode}")
+            raise BuildError(uv_failure(errors.decode(errors="replace")))
         return output.decode()
 
 

@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 from headwater.kube.meta.errors import Cause
-from headwater.kube.meta.names import is_config_key, is_dns_1035_label
+from headwater.kube.meta.names import is_config_key, is_dns_label
 from headwater.kube.meta.objects import Object
 from headwater.kube.schema.rules.causes import (
     duplicate,
@@ -85,7 +85,7 @@ def _service(obj: Object) -> list[Cause]:
         name = entry.get("name")
         if not name and len(ports) > 1:
             causes.append(required(f"{at}.name"))
-        elif name and (wrong := is_dns_1035_label(name)):
+        elif name and (wrong := is_dns_label(name)):
             causes.append(invalid(f"{at}.name", name, wrong))
         elif name and name in names:
             causes.append(duplicate(f"{at}.name", name))
