@@ -1,15 +1,16 @@
 """The reconciler of runs: looks at a run's pods, asks the planner what is next, records it, and creates pods.
 
-Thin on purpose: ``steps`` reads a pod, ``plan`` decides, ``ledger`` records, ``execute`` builds pods. The order is what
-makes a kill at any moment harmless: a decision is on disk before the pod it leads to is created; a pod's name derives
-from its task and attempt, so that creating it twice is creating it once; a result is taken over in one transaction
-that fails when it was taken before. What is remembered between two calls is only a copy of the records.
+Thin on purpose: ``steps`` reads a pod, ``plan`` decides, ``ledger`` records, ``execute`` builds pods. A kill
+at any moment is harmless: the same records and pods lead to the same decisions; a pod's name derives from its task and
+attempt, so that creating it twice is creating it once; a result is taken over in one transaction that fails when it
+was taken before. What is remembered between two calls is only a copy of the records.
 """
 
-import logging
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from headwater.capability import Context
 from headwater.kube.client import Propagation
@@ -35,14 +36,14 @@ from headwater.pipelines.records import Records
 from headwater.pipelines.recovery import Recovery, wake
 from headwater.pipelines.spec import SpecError
 from headwater.pipelines.starting import begin_steps
-from headwater.pipelines.status import say_end, status_of, write_status
+from headwater.pipelines.status import changed, say_end, status_of, ttl_of, write_status
 from headwater.pipelines.steps import Decision, Move, Phase, decide, failed, last_line, observe
 from headwater.pipelines.types import FINALIZER, RUNS
 
-log = logging.getLogger(__name__)
+A = TypeVar("A")
+B = TypeVar("B")
 
-TTL_SECONDS = 600
-"""How long a finished run's object and pods are kept when neither the run nor the pipeline says."""
+
 TERMINATED = "The run was terminated by a user."
 DELETED = "The run was stopped, because its Run object was deleted."
 _STATUS_INTERVAL = 1.0
@@ -157,15 +158,21 @@ class RunReconciler:
                 waits.append((decision.at - now).total_seconds())
             if decision.move is Move.CREATE or (decision.move is Move.AGAIN and decision.at and decision.at <= now):
                 due.append(row)
-        outcome, beginning = await self._plan(ledger, context, run, now)
+        there = frozenset(task_id for task_id, _ in pods)
+        outcome, beginning = await self._plan(ledger, context, run, there, now)
         change = self._run_change(ledger, outcome, now)
-        if not await ledger.write(self._records, change):
+        # Side by side, since each waits for the disk: a kill that leaves the pod without its record does no harm, for
+        # the same decision is taken again, and leads to a pod that is there already.
+        recorded, refused = await _both(
+            ledger.write(self._records, change),
+            self._pods.create(context, self._uncreated(context, work, [*due, *beginning])),
+        )
+        if not recorded:
             self._work.pop(request, None)
             return Result(0)
         if change is not None:
-            ledger.run = _changed(ledger.run, change, now)
+            ledger.run = changed(ledger.run, change, now)
         work.dirty = work.dirty or ledger.written
-        refused = await self._pods.create(context, self._uncreated(context, work, [*due, *beginning]))
         if refused:
             return await self._refuse(request, work, refused, now)
         if outcome is not None:
@@ -231,7 +238,7 @@ class RunReconciler:
             )
 
     async def _plan(
-        self, ledger: Ledger, context: RunContext, run: Object, now: datetime
+        self, ledger: Ledger, context: RunContext, run: Object, there: frozenset[str], now: datetime
     ) -> tuple[Outcome | None, list[TaskRow]]:
         """Plan until nothing more can be decided: a cached or imported step lets others begin at once."""
         names = context.names
@@ -242,7 +249,7 @@ class RunReconciler:
             decided = plan(ledger.pipeline, ledger.parameters, ledger.statuses, names, ledger.touched)
             begun = ledger.apply(decided, now)
             outcome = decided.outcome
-            beginning += await begin_steps(ledger, self._records, begun, names, now, caching_disabled=off)
+            beginning += await begin_steps(ledger, self._records, begun, names, there, now, caching_disabled=off)
         return outcome, [ledger.rows[row.path] for row in beginning]
 
     def _run_change(self, ledger: Ledger, outcome: Outcome | None, now: datetime) -> RunChange | None:
@@ -307,7 +314,7 @@ class RunReconciler:
         if (run.get("status") or {}).get("state") != row.state:
             counts = count_tasks(await self._records.load_tasks(row.run_id))
         await write_status(self._client, run, status_of(row, counts, run.get("status") or {}, self._clock.now()))
-        left = ((row.finished_at or row.created_at) - self._clock.now()).total_seconds() + _ttl(run, row)
+        left = ((row.finished_at or row.created_at) - self._clock.now()).total_seconds() + ttl_of(run, row)
         if left > 0:
             return Result(left)
         await self._pods.keep_logs(run)
@@ -353,25 +360,14 @@ class RunReconciler:
         return None
 
 
-def _ttl(run: Object, row: RunRow) -> float:
-    given = run["spec"].get("ttlSecondsAfterFinished")
-    if given is None and row.platform_spec:
-        try:
-            given = load(row.pipeline_spec or {}, row.platform_spec).ttl_seconds
-        except SpecError:
-            given = None
-    return float(TTL_SECONDS if given is None else given)
-
-
-def _changed(row: RunRow, change: RunChange, now: datetime) -> RunRow:
-    state = change.state or row.state
-    return replace(
-        row,
-        state=state,
-        error=change.error if change.error is not None else row.error,
-        started_at=change.started_at or row.started_at,
-        finished_at=(change.finished_at or now) if state.finished else row.finished_at,
-    )
+async def _both(first: Awaitable[A], second: Awaitable[B]) -> tuple[A, B]:
+    """Wait for both, also when one of them fails."""
+    one, other = await asyncio.gather(first, second, return_exceptions=True)
+    if isinstance(one, BaseException):
+        raise one
+    if isinstance(other, BaseException):
+        raise other
+    return one, other
 
 
 def controllers(context: Context) -> Sequence[Controller]:

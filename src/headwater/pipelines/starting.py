@@ -1,7 +1,7 @@
 """The steps that begin: imported ones end at once, known ones are taken from the cache, the others get a pod."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,20 +20,27 @@ async def begin_steps(
     records: Records,
     rows: Sequence[TaskRow],
     names: Mapping[str, str],
+    there: Collection[str],
     now: datetime,
     *,
     caching_disabled: bool,
 ) -> list[TaskRow]:
-    """Note what is known of these steps already; return those that need a pod."""
+    """Note what is known of these steps already; return those that need a pod.
+
+    ``there`` are the ids of the tasks that have a pod: they began before a kill that came before their record.
+    """
     asked: list[tuple[TaskRow, cache.Fingerprint]] = []
     pending: list[TaskRow] = []
     for row in rows:
         task = ledger.task(row.path)
         if isinstance(task.component.body, Importer):
             _import(ledger, row, task.component.body, names, now)
-        elif task.cache and not caching_disabled:
+        elif task.cache and not caching_disabled and row.task_id not in there:
             parameters, artifacts = ledger.inputs_of(row.path)
             asked.append((row, cache.fingerprint(task, parameters, artifacts)))
+        elif row.task_id in there:
+            ledger.amend(row.path, cache_explanation="Not taken from the cache: the step had begun before a restart.")
+            pending.append(row)
         else:
             ledger.amend(row.path, cache_explanation=cache.off_explanation(task, caching_disabled))
             pending.append(row)

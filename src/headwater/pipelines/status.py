@@ -1,6 +1,7 @@
 """A Run object's status, from the run's record: what ``kubectl get`` and ``kubectl wait`` look at."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +11,13 @@ from headwater.kube.meta.conditions import set_condition
 from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.objects import Object, name_of, namespace_of
 from headwater.kube.meta.time import format_time
-from headwater.pipelines.models import RunRow, RunState
+from headwater.pipelines.loading import load
+from headwater.pipelines.models import RunChange, RunRow, RunState
+from headwater.pipelines.spec import SpecError
 from headwater.pipelines.types import RUNS
+
+TTL_SECONDS = 600
+"""How long a finished run's object and pods are kept when neither the run nor the pipeline says."""
 
 
 def status_of(row: RunRow, counts: Mapping[str, int] | None, before: Mapping[str, Any], now: datetime) -> Object:
@@ -53,3 +59,26 @@ def say_end(events: EventRecorder, run: Object, row: RunRow) -> None:
         events.event(run, "Normal", "Succeeded", "The run succeeded.")
     else:
         events.event(run, "Warning", "Failed", row.error[:1024])
+
+
+def ttl_of(run: Object, row: RunRow) -> float:
+    """Return the seconds for which the run's object is kept after its end."""
+    given = run["spec"].get("ttlSecondsAfterFinished")
+    if given is None and row.platform_spec:
+        try:
+            given = load(row.pipeline_spec or {}, row.platform_spec).ttl_seconds
+        except SpecError:
+            given = None
+    return float(TTL_SECONDS if given is None else given)
+
+
+def changed(row: RunRow, change: RunChange, now: datetime) -> RunRow:
+    """Return the run as it is after a change."""
+    state = change.state or row.state
+    return replace(
+        row,
+        state=state,
+        error=change.error if change.error is not None else row.error,
+        started_at=change.started_at or row.started_at,
+        finished_at=(change.finished_at or now) if state.finished else row.finished_at,
+    )
