@@ -173,6 +173,22 @@ async def test_a_run_is_terminated_from_its_page(tab: Tab, ids: dict[str, str], 
     assert tab.wrong == []
 
 
+async def test_a_run_is_archived_and_deleted_from_its_page(tab: Tab, ids: dict[str, str], door: FrontDoor) -> None:
+    from playwright.async_api import expect
+
+    await tab.open(f"/login?next={RUNS}/{ids['failed']}")
+    await tab.sign_in()
+    tab.page.on("dialog", lambda dialog: dialog.accept())
+    await tab.page.get_by_role("button", name="Archive").click()
+    await tab.page.get_by_role("button", name="Restore").click()
+    await expect(tab.page.get_by_role("button", name="Archive")).to_be_visible()
+    await tab.page.get_by_role("button", name="Delete").click()
+    await expect(tab.page.get_by_role("heading", name="Runs")).to_be_visible()
+    await expect(tab.page.locator("tbody tr")).to_have_count(3)
+    assert await door.records.get_run(ids["failed"]) is None
+    assert tab.wrong == []
+
+
 async def test_the_list_filters_as_one_types_and_by_keyboard(tab: Tab, ids: dict[str, str], door: FrontDoor) -> None:
     from playwright.async_api import expect
 

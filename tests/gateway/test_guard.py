@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 from tests.gateway.conftest import browser, cookie_of, sign_in
@@ -35,6 +36,13 @@ async def echo(request: web.Request) -> web.Response:
     return web.json_response({"user": caller.user, "groups": caller.groups, "headers": dict(request.headers)})
 
 
+async def breaks_off(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await response.write(b"the beginning")
+    raise RuntimeError("the inner secret of the fault")
+
+
 async def breaks(request: web.Request) -> web.Response:
     raise RuntimeError("the inner secret of the fault")
 
@@ -47,6 +55,7 @@ MORE = (
     Route("GET", "/apis/test/echo", echo, Access.SIGNED_IN),
     Route("POST", "/apis/test/echo", echo, Access.SIGNED_IN),
     Route("DELETE", "/apis/test/echo", echo, Access.SIGNED_IN),
+    Route("GET", "/test/breaks-off", breaks_off, Access.SIGNED_IN),
     Route("GET", "/test/breaks", breaks, Access.SIGNED_IN, page=True),
 )
 PUBLIC = {
@@ -228,3 +237,11 @@ async def test_a_fault_is_a_page_without_its_insides(door: FrontDoor, caplog: py
     assert "Headwater" in text
     assert "inner secret" not in text
     assert "inner secret" in caplog.text, "but the log has them"
+
+
+async def test_a_stream_that_breaks_off_is_not_continued_by_something_else(door: FrontDoor) -> None:
+    async with browser(door) as session:
+        await sign_in(session, ANN)
+        answer = await session.get("/test/breaks-off")
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()

@@ -165,7 +165,8 @@ async def test_nothing_is_reached_through_another_namespace(door: FrontDoor, ids
 async def test_a_viewer_sees_everything_and_may_not_terminate(door: FrontDoor, ids: dict[str, str]) -> None:
     async with browser(door) as session:
         await sign_in(session, VIC)
-        await text(session, f"{RUNS}/{ids['running']}")
+        assert "Terminate" not in await text(session, f"{RUNS}/{ids['running']}")
+        assert "Archive</button>" not in await text(session, f"{RUNS}/{ids['finished']}")
         token = next(cookie.value for cookie in session.cookie_jar if cookie.key == "XSRF-TOKEN")
         answer = await session.post(f"/apis/v2beta1/runs/{ids['running']}:terminate", headers={"X-XSRF-TOKEN": token})
         assert answer.status == 403

@@ -33,6 +33,8 @@ log = logging.getLogger("headwater.gateway")
 _LARGEST_BODY = 64 * 1024 * 1024
 _SECONDS_TO_STOP = 1.0
 _PREFIXED = "/apis/"
+_BEGUN: web.RequestKey[bool] = web.RequestKey("begun", bool)
+"""Whether the first bytes of the answer are on their way."""
 
 
 def migrate(database: Database) -> None:
@@ -92,13 +94,13 @@ class Gateway:
                 app.router.add_route(route.method, "/pipeline" + route.path, handler)
         app.on_response_prepare.append(check_stream)
         app.on_response_prepare.append(secure)
+        app.on_response_prepare.append(_begun)
         return app
 
     async def start(self) -> None:
         """Listen. Raises ``OSError`` when the port is taken."""
-        runner = web.AppRunner(
-            self.application(), access_log=None, shutdown_timeout=_SECONDS_TO_STOP, handler_cancellation=True
-        )
+        # A request whose client has gone is still carried through: half of a write would be worse than none.
+        runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=_SECONDS_TO_STOP)
         await runner.setup()
         site = web.TCPSite(runner, self.host, self.port)
         try:
@@ -144,6 +146,9 @@ class Gateway:
             return self._error(request, internal("the log of the platform says more (`headwater logs`)"), page=page)
 
     def _error(self, request: web.Request, error: StatusError, *, page: bool) -> web.Response:
+        if request.get(_BEGUN):
+            log.warning("%s %s broke off: %s", request.method, request.path, error.message)
+            raise ConnectionResetError("the answer had begun and cannot become another one")
         if not page or (request.headers.get("HX-Request") and error.code == 401):
             response = as_json(error)
         else:
@@ -152,6 +157,10 @@ class Gateway:
             # A stream had prepared the connection before the guard withheld it: the error must be sent in chunks too.
             response.enable_chunked_encoding()
         return response
+
+
+async def _begun(request: web.Request, _: web.StreamResponse) -> None:
+    request[_BEGUN] = True
 
 
 def _as_status(request: web.Request, error: web.HTTPException) -> StatusError:

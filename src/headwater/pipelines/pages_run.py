@@ -18,7 +18,16 @@ from headwater.kube.meta.resources import EVENTS
 from headwater.kube.meta.time import parse_time
 from headwater.pipelines.charts import charts_of, metric_bars, roc_curves, roc_points, scalar_metrics
 from headwater.pipelines.loading import load
-from headwater.pipelines.models import ArtifactRow, ArtifactUse, Direction, RunRow, StateChange, TaskRow, TaskState
+from headwater.pipelines.models import (
+    ArtifactRow,
+    ArtifactUse,
+    Direction,
+    RunRow,
+    StateChange,
+    StorageState,
+    TaskRow,
+    TaskState,
+)
 from headwater.pipelines.pages_code import run_snippets, spec_as_yaml
 from headwater.pipelines.pages_queries import experiment_names
 from headwater.pipelines.pages_steps import (
@@ -96,6 +105,7 @@ class RunPages:
             "problem": loaded.problem,
             "experiment": names.get(run.experiment_id, ""),
             "failed": first_failure(loaded),
+            "may": await self._may(request, run),
         }
         values |= await getattr(self, f"_{tab}")(request, loaded)
         return self._context.render(request, "pipelines/run.html", **values)
@@ -190,6 +200,16 @@ class RunPages:
         except StatusError:
             return []
         return found.items
+
+    async def _may(self, request: web.Request, run: RunRow) -> frozenset[str]:
+        """Return what the caller may do with the run now, by the API's verbs."""
+        if run.state.finished:
+            archived = run.storage_state is StorageState.ARCHIVED
+            verbs = ["unarchive" if archived else "archive", "delete"]
+        else:
+            verbs = [] if run.terminate else ["terminate"]
+        identity, authorizer = identity_of(request), self._context.authorizer
+        return frozenset([v for v in verbs if await authorizer.allowed(identity, v, GROUP, "runs", run.namespace)])
 
     async def _run(self, request: web.Request, run_id: str, *, with_spec: bool = False) -> RunRow:
         """Return the run if the caller may see it; 404 for one that is not in the address's namespace."""

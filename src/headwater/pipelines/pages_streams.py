@@ -87,7 +87,7 @@ async def _follow(
     started = said = clock.monotonic()
     with suppress(ConnectionResetError):
         await response.write(b"retry: 1000\n\n")
-        while clock.monotonic() - started < _LIFETIME:
+        while clock.monotonic() - started < _LIFETIME and not _gone(request):
             found = await news()
             if found is not None:
                 await response.write(found[0].encode())
@@ -100,6 +100,10 @@ async def _follow(
                 said = clock.monotonic()
             await clock.sleep(every)
     return response
+
+
+def _gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 async def send_log(

@@ -38,7 +38,12 @@ function installHtmx() {
   });
   document.body.addEventListener("htmx:responseError", (event) => {
     if (event.detail.xhr.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
-    else announce(`That did not work: ${event.detail.xhr.status} ${event.detail.xhr.statusText}`);
+    else announce(reasonOf(event.detail.xhr));
+  });
+  document.body.addEventListener("htmx:sendError", () => announce("The platform does not answer. Is it running?"));
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    const then = event.detail.successful && event.detail.elt.dataset.then;
+    if (then) location.assign(then);
   });
   document.body.addEventListener("htmx:afterSettle", (event) => {
     keepTimesGoing();
@@ -46,8 +51,21 @@ function installHtmx() {
   });
 }
 
+function reasonOf(request) {
+  try {
+    return JSON.parse(request.responseText).message;
+  } catch {
+    return `That did not work: ${request.status} ${request.statusText}`;
+  }
+}
+
+// Says something that is seen and read aloud, for a while.
+let silence = null;
 export function announce(text) {
-  document.getElementById("announce").textContent = text;
+  const place = document.getElementById("announce");
+  place.textContent = text;
+  clearTimeout(silence);
+  silence = setTimeout(() => (place.textContent = ""), 8000);
 }
 
 function installMenus() {
