@@ -33,6 +33,7 @@ OPEN_TO_ALL_USERS = {
     "/api/v1",
     "/apis/batch",
     "/apis/batch/v1",
+    "/openapi/v2",
     "/openapi/v3",
     "/openapi/v3/apis/batch/v1",
 }

@@ -32,12 +32,17 @@ PATHS = (
     "/metrics",
     "/api",
     "/apis",
+    "/openapi/v2",
     "/openapi/v3",
     "/.well-known/openid-configuration",
     "/openid/v1/jwks",
 )
 """The exact paths; besides them ``/api/v1``, ``/apis/<group>``, ``/apis/<group>/<version>`` and
 ``/openapi/v3/<group-version>``."""
+
+_OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+# A Document of gnostic's openapiv2 schema: field 1 is ``swagger``, field 2 is ``info`` (1 ``title``, 2 ``version``).
+_EMPTY_OPENAPI_V2 = b"\x0a\x032.0" + b"\x12\x0f" + b"\x0a\x09Headwater" + b"\x12\x02v1"
 
 Answerer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -62,6 +67,7 @@ class Information:
             "/metrics": self._metrics,
             "/api": self._api_versions,
             "/apis": self._api_groups,
+            "/openapi/v2": self._openapi_v2,
             "/openapi/v3": self._openapi_index,
             "/.well-known/openid-configuration": self._issuer,
             "/openid/v1/jwks": self._keys,
@@ -131,6 +137,13 @@ class Information:
             f"process_cpu_seconds_total {usage.ru_utime + usage.ru_stime:.3f}",
         ]
         return web.Response(text="\n".join(lines) + "\n", headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def _openapi_v2(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer kubectl, which looks here for a kind that version 3 does not have, before it says so."""
+        if "protobuf" not in request.headers.get("Accept", ""):
+            info = {"title": "Headwater", "version": "v1"}
+            return await answer(request, orjson.dumps({"swagger": "2.0", "info": info, "paths": {}}))
+        return web.Response(body=_EMPTY_OPENAPI_V2, content_type=_OPENAPI_V2_PROTOBUF)
 
     async def _api_versions(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self._discover(request, core=True)
