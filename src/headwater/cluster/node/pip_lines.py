@@ -116,7 +116,7 @@ def _arguments(text: str, start: int) -> PipLine | None:
         elif _END.match(text, end):
             break
         end += 1
-    plain = text[start:end]
+    plain = text[start:end].replace("\\\n", " ")
     if re.search(r"[$`*?~#{}]", re.sub(r"'[^']*'", "", plain)) and not _only_compatible(plain):
         return None
     try:
