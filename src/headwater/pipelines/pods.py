@@ -56,8 +56,10 @@ class RunPods:
 
     async def _create(self, context: RunContext, step: Step) -> None:
         folder = self._locations.host_path(step.root(context))
-        if folder is not None:
+        if folder is not None and step.task.component.output_parameters:
+            # The node gives the volume itself to the pod's user, not what is in it already.
             (folder / PARAMETER_FOLDER).mkdir(parents=True, exist_ok=True)
+            (folder / PARAMETER_FOLDER).chmod(0o777)
         pod = build_pod(step, context)
         try:
             await self._client.create(PODS, pod)
