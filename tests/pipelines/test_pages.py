@@ -111,7 +111,10 @@ async def test_a_cached_step_says_why(ann: aiohttp.ClientSession, ids: dict[str,
 
 
 async def test_a_waiting_step_says_for_what(ann: aiohttp.ClientSession, ids: dict[str, str]) -> None:
+    top = await text(ann, f"{RUNS}/{ids['running']}")
+    assert "<b>models #2 nearest-neighbours › train-model</b></a> cannot begin: Unschedulable: 0/1 nodes" in top
     page = await text(ann, f"{RUNS}/{ids['running']}?step=root/for-loop-2/2/train-model")
+    assert 'Pending</tspan><tspan class="quiet"> · Unschedulable</tspan>' in page
     assert "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu." in page
     assert "Waits for models." in await text(ann, f"{RUNS}/{ids['running']}?step=root/pick-best")
 

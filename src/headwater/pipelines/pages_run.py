@@ -41,6 +41,7 @@ from headwater.pipelines.pages_steps import (
     steps_among,
     timeline,
     told_apart,
+    waiting_word,
     waits_for,
 )
 from headwater.pipelines.pages_streams import send_log, stream_run
@@ -105,6 +106,7 @@ class RunPages:
             "problem": loaded.problem,
             "experiment": names.get(run.experiment_id, ""),
             "failed": first_failure(loaded),
+            "stuck": first_stuck(loaded),
             "may": await self._may(request, run),
         }
         values |= await getattr(self, f"_{tab}")(request, loaded)
@@ -274,6 +276,16 @@ def first_failure(loaded: Loaded) -> tuple[str, str, str] | None:
         return None
     task = min(failed, key=lambda one: one.finished_at or one.created_at)
     return task.path, label_of(loaded.pipeline, loaded.tasks, task.path), task.error
+
+
+def first_stuck(loaded: Loaded) -> tuple[str, str, str] | None:
+    """Return path, name and reason of the first step that something keeps from beginning."""
+    if loaded.run.state.finished:
+        return None
+    for task in steps_among(loaded.tasks.values()):
+        if waiting_word(task):
+            return task.path, label_of(loaded.pipeline, loaded.tasks, task.path), task.error
+    return None
 
 
 def artifacts_of(loaded: Loaded, task: TaskRow, direction: Direction) -> list[dict[str, Any]]:

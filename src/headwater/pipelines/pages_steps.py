@@ -46,6 +46,8 @@ class Node:
     marks: Sequence[Mark]
     more_marks: int
     selected: bool
+    note: str
+    """In a word or two, why it waits; empty when it does not or has no reason of its own."""
     opens: bool
     """Whether the node has a graph of its own inside."""
 
@@ -179,8 +181,17 @@ def _node(tasks: Mapping[str, TaskRow], path: str, task: Task, kind: str, box: B
         marks=marks[:_MARKS_SHOWN],
         more_marks=max(0, len(marks) - _MARKS_SHOWN),
         selected=path == selected or (kind == "loop" and any(mark.path == selected for mark in marks)),
+        note=waiting_word(row),
         opens=isinstance(task.component.body, Dag),
     )
+
+
+def waiting_word(row: TaskRow | None) -> str:
+    """Return the reason for which a step cannot begin, as Kubernetes names it: ``ImagePullBackOff``."""
+    if row is None or row.state is not TaskState.PENDING:
+        return ""
+    word = row.error.partition(":")[0]
+    return word if word and " " not in word and len(word) <= 20 else ""
 
 
 def display_name(task: Task | None, row: TaskRow | None) -> str:
