@@ -34,7 +34,7 @@ from headwater.pipelines.plan import Outcome, plan
 from headwater.pipelines.pods import RunPods
 from headwater.pipelines.records import Records
 from headwater.pipelines.recovery import Recovery, wake
-from headwater.pipelines.spec import SpecError
+from headwater.pipelines.spec import ROOT, SpecError
 from headwater.pipelines.starting import begin_steps
 from headwater.pipelines.status import changed, say_end, status_of, ttl_of, write_status
 from headwater.pipelines.steps import Decision, Move, Phase, decide, failed, last_line, observe
@@ -153,6 +153,7 @@ class RunReconciler:
             elif decision.move is Move.FAIL and pod is not None and not observe(pod).detailed:
                 decision = await self._explained(pod, decision)
             self._note(ledger, row, decision, now)
+            self._say(run, row, decision)
             row = ledger.rows[row.path]
             if decision.move in (Move.LATER, Move.AGAIN) and decision.at is not None:
                 waits.append((decision.at - now).total_seconds())
@@ -236,6 +237,14 @@ class RunReconciler:
                 error=f"attempt {row.attempt + 1} did not succeed: {decision.message}",
                 data=decision.counts,
             )
+
+    def _say(self, run: Object, row: TaskRow, decision: Decision) -> None:
+        """Tell ``kubectl describe`` what holds a run up."""
+        task = row.path.removeprefix(f"{ROOT}/")
+        if decision.move is Move.NOTE and decision.message:
+            self._events.event(run, "Warning", "StepWaiting", f"task {task!r} waits: {decision.message}")
+        elif decision.move is Move.AGAIN:
+            self._events.event(run, "Warning", "StepRetried", f"task {task!r} is run again: {decision.message}")
 
     async def _plan(
         self, ledger: Ledger, context: RunContext, run: Object, there: frozenset[str], now: datetime
