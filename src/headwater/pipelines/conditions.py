@@ -7,7 +7,10 @@ accepted. The interpreter is loaded when a pipeline first has an expression.
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from typing import Any
 
 
@@ -38,10 +41,21 @@ def evaluate_selector(expression: str, value: Any) -> Any:
     return _run(expression, {"string_value": text})
 
 
-def _run(expression: str, variables: dict[str, Any]) -> Any:
-    import cel
+@cache
+def _interpreter() -> Any:
+    """Load the interpreter alone: the package around it brings its own command line, 20 MB and 0.15 s."""
+    package = find_spec("cel")
+    places = package.submodule_search_locations if package else None
+    found = PathFinder.find_spec("cel.cel", list(places)) if places else None
+    if found is None or found.loader is None:
+        return import_module("cel")
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
 
-    context = cel.Context()
+
+def _run(expression: str, variables: dict[str, Any]) -> Any:
+    context = _interpreter().Context()
     context.update(variables)
     context.add_function("parseJson", json.loads)
     try:
@@ -55,10 +69,8 @@ def _run(expression: str, variables: dict[str, Any]) -> Any:
 
 @lru_cache(maxsize=512)
 def _compiled(expression: str) -> Any:
-    import cel
-
     try:
-        return cel.compile(expression)
+        return _interpreter().compile(expression)
     except ValueError as error:
         detail = next((line for line in str(error).splitlines() if "error" in line.lower()), str(error))
         detail = detail.rpartition("ERROR: ")[2].removeprefix("<input>:")
