@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -76,12 +78,11 @@ async def front_door(
 ) -> AsyncIterator[FrontDoor]:
     """Start it; ``more`` are routes that a test adds; ``clock`` is the one that logins and tokens go by."""
     clock = clock or SystemClock()
-    database = Database.open(f"sqlite:///{directory / 'records.db'}")
-    migrate(database)
     rooms = (dashboard.capability, pipelines.capability)
-    for room in rooms:
-        if room.migrations is not None:
-            database.migrate(room.name, room.migrations)
+    records = directory / "records.db"
+    if not records.exists():
+        records.write_bytes(_empty_records())
+    database = Database.open(f"sqlite:///{records}")
     store = await Store.open(directory / "cluster.db")
     api = Api(store, clock=SystemClock())
     authorizer = RbacAuthorizer()
@@ -129,6 +130,19 @@ async def front_door(
         await api.stop()
         await store.close()
         await database.close()
+
+
+@lru_cache
+def _empty_records() -> bytes:
+    """A records database with all tables; made once, since Alembic takes its time."""
+    with TemporaryDirectory() as scratch:
+        database = Database.open(f"sqlite:///{scratch}/records.db")
+        migrate(database)
+        for room in (dashboard.capability, pipelines.capability):
+            if room.migrations is not None:
+                database.migrate(room.name, room.migrations)
+        database.close_now()
+        return Path(scratch, "records.db").read_bytes()
 
 
 def _key() -> bytes:

@@ -4,10 +4,12 @@ Each route stands where the room put it; those of the APIs also below ``/pipelin
 them. Errors become a page in the shell or JSON here, in one place, so that no handler shows a traceback.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
+from weakref import WeakSet
 
 from aiohttp import web
 
@@ -75,6 +77,7 @@ class Gateway:
         )
         """Everything that is mounted, for whoever wants to check it."""
         self._pages: set[Handler] = set()
+        self._streams: WeakSet[asyncio.Task[object]] = WeakSet()
         self._runner: web.AppRunner | None = None
 
     @property
@@ -94,7 +97,7 @@ class Gateway:
                 app.router.add_route(route.method, "/pipeline" + route.path, handler)
         app.on_response_prepare.append(check_stream)
         app.on_response_prepare.append(secure)
-        app.on_response_prepare.append(_begun)
+        app.on_response_prepare.append(self._begun)
         return app
 
     async def start(self) -> None:
@@ -112,7 +115,9 @@ class Gateway:
         self.port = int(runner.addresses[0][1])
 
     async def stop(self) -> None:
-        """Stop listening and end what is still being answered within a second."""
+        """Stop listening; end streams at once, and what is still being answered within a second."""
+        for stream in list(self._streams):
+            stream.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -144,6 +149,15 @@ class Gateway:
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             return self._error(request, internal("the log of the platform says more (`headwater logs`)"), page=page)
+        finally:
+            if (task := asyncio.current_task()) is not None:
+                self._streams.discard(task)
+
+    async def _begun(self, request: web.Request, response: web.StreamResponse) -> None:
+        request[_BEGUN] = True
+        task = asyncio.current_task()
+        if task is not None and not isinstance(response, web.Response | web.FileResponse):
+            self._streams.add(task)
 
     def _error(self, request: web.Request, error: StatusError, *, page: bool) -> web.Response:
         if request.get(_BEGUN):
@@ -157,10 +171,6 @@ class Gateway:
             # A stream had prepared the connection before the guard withheld it: the error must be sent in chunks too.
             response.enable_chunked_encoding()
         return response
-
-
-async def _begun(request: web.Request, _: web.StreamResponse) -> None:
-    request[_BEGUN] = True
 
 
 def _as_status(request: web.Request, error: web.HTTPException) -> StatusError:
