@@ -6,12 +6,15 @@ import pytest
 
 from headwater.cluster.node.pip_lines import for_uv, pip_lines, understood
 
-KFP = (
-    '\nif ! [ -x "$(command -v pip)" ]; then\n    python3 -m ensurepip || python3 -m ensurepip --user || apt-get'
-    " install python3-pip\nfi\n\nPIP_DISABLE_PIP_VERSION_CHECK=1 python3 -m pip install --quiet "
-    "--no-warn-script-location 'scikit-learn==1.5.2'  &&  python3 -m pip install --quiet --no-warn-script-location 'kfp==2.17.0' '--no-deps' "
-    '\'typing-extensions>=3.7.4,<5; python_version<"3.9"\' && "$0" "$@"\n'
-)
+KFP = """
+if ! [ -x "$(command -v pip)" ]; then
+    python3 -m ensurepip || python3 -m ensurepip --user || apt-get install python3-pip
+fi
+
+PIP_DISABLE_PIP_VERSION_CHECK=1 python3 -m pip install --quiet --no-warn-script-location 'scikit-learn==1.5.2'  && \
+ python3 -m pip install --quiet --no-warn-script-location 'kfp==2.17.0' '--no-deps' \
+'typing-extensions>=3.7.4,<5; python_version<"3.9"' && "$0" "$@"
+"""
 
 
 def test_a_kfp_component() -> None:

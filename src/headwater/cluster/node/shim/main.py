@@ -149,7 +149,7 @@ class Shim:
             for message in messages:
                 self._obey(channel, message)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            os.write(2, f"a client was dropped: {type(error).__name__}: {error}\n".encode())
+            _note(f"a client was dropped: {type(error).__name__}: {error}")
             self._part(channel)
 
     def _part(self, channel: Channel) -> None:
@@ -361,7 +361,7 @@ class Shim:
         try:
             records.write_state(self.state, durable=self.unsaved_durable)
         except OSError as error:
-            os.write(2, f"the state could not be written, trying again: {error}\n".encode())
+            _note(f"the state could not be written, trying again: {error}")
             self.retry_at = time.monotonic() + 0.5
             if self.unsaved_durable:
                 return
@@ -369,6 +369,12 @@ class Shim:
             self.unsaved_durable = False
         for channel in list(self.clients.values()):
             self._tell(channel, {"type": "state", **self.state})
+
+
+def _note(text: str) -> None:
+    """Write to the shim's own log, which a full disk may refuse."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{text}\n".encode())
 
 
 def _enter_pod_namespaces(pod: dict[str, Any]) -> None:
@@ -433,7 +439,7 @@ def main(pod_directory: str, first: socket.socket | None) -> NoReturn:
     except BaseException:
         import traceback
 
-        os.write(2, traceback.format_exc().encode())
+        _note(traceback.format_exc())
     finally:
         os._exit(code)
 
