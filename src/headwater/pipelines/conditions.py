@@ -6,6 +6,7 @@ accepted. The interpreter is loaded when a pipeline first has an expression.
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib import import_module
@@ -44,12 +45,16 @@ def evaluate_selector(expression: str, value: Any) -> Any:
 @cache
 def _interpreter() -> Any:
     """Load the interpreter alone: the package around it brings its own command line, 20 MB and 0.15 s."""
+    name = "cel.cel"
+    if name in sys.modules:
+        return sys.modules[name]
     package = find_spec("cel")
     places = package.submodule_search_locations if package else None
-    found = PathFinder.find_spec("cel.cel", list(places)) if places else None
+    found = PathFinder.find_spec(name, list(places)) if places else None
     if found is None or found.loader is None:
         return import_module("cel")
-    module = module_from_spec(found)
+    # It may be initialised once in a process: whoever imports the package later must find it.
+    sys.modules[name] = module = module_from_spec(found)
     found.loader.exec_module(module)
     return module
 

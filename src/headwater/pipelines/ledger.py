@@ -49,7 +49,7 @@ class Ledger:
     touched: set[str] | None = None
     """The tasks that ended since the planner last looked; None when it has not looked at all."""
     _tasks: dict[str, Task] = field(default_factory=dict)
-    _new: list[TaskRow] = field(default_factory=list)
+    _new: dict[str, TaskRow] = field(default_factory=dict)
     _changes: list[TaskChange] = field(default_factory=list)
 
     @classmethod
@@ -141,7 +141,7 @@ class Ledger:
             started_at=now if structural and not status.state.finished else None,
             finished_at=now if status.state.finished else None,
         )
-        self._new.append(row)
+        self._new[row.path] = row
         self._put(row)
         # A task's status keeps the very values that the planner made, not copies of what is recorded.
         self.statuses[row.path] = status
@@ -172,10 +172,8 @@ class Ledger:
 
     def amend(self, path: str, **values: Any) -> None:
         """Say more of a task that was opened and is not recorded yet, by the names of ``TaskRow``."""
-        row = self.rows[path]
-        number = self._new.index(row)
-        self._new[number] = replace(row, **values)
-        self._put(self._new[number])
+        self._new[path] = replace(self._new[path], **values)
+        self._put(self._new[path])
 
     def change(self, path: str, **values: Any) -> None:
         """Note a change to a task, by the names of ``TaskChange``; it takes effect here at once."""
@@ -238,11 +236,11 @@ class Ledger:
         self.written = bool(self._new or self._changes or change is not None)
         if not self.written:
             return True
-        applied = await records.save(self.run.run_id, new=self._new, changes=self._changes, run=change)
-        wanted = {row.task_id for row in self._new} | {one.task_id for one in self._changes}
+        applied = await records.save(self.run.run_id, new=tuple(self._new.values()), changes=self._changes, run=change)
+        wanted = {row.task_id for row in self._new.values()} | {one.task_id for one in self._changes}
         if change is not None:
             wanted.add(self.run.run_id)
-        self._new, self._changes = [], []
+        self._new, self._changes = {}, []
         return wanted <= applied
 
     def counts(self) -> dict[str, int]:
