@@ -11,7 +11,7 @@ from tests.pipelines.simulation import DATA
 
 from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.objects import name_of
-from headwater.kube.meta.resources import PODS
+from headwater.kube.meta.resources import NAMESPACES, PODS
 from headwater.pipelines.documents import read_documents
 from headwater.pipelines.logs import archive_uri
 from headwater.pipelines.models import Direction, RunState, TaskState
@@ -230,6 +230,35 @@ async def test_a_bad_run_applied_with_kubectl_fails_and_says_why(
         return str(status.get("error", ""))
 
     assert said in await platform.until(failed, "the error")
+
+
+@pytest.mark.parametrize("namespace", ["other", NAMESPACE])
+async def test_a_run_object_cannot_take_hold_of_another_s_record(platform: Cluster, namespace: str) -> None:
+    run_id = await platform.submit("chain")
+    pod = await platform.pod("double")
+    if namespace == "other":
+        await platform.client.create(
+            NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        )
+    name = run_id if namespace == "other" else "stranger"
+    await platform.client.create(
+        RUNS,
+        {
+            "apiVersion": RUNS.api_version,
+            "kind": "Run",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"runId": run_id, "terminate": True},
+        },
+    )
+
+    async def failed() -> str:
+        status = (await platform.client.get(RUNS, name, namespace)).get("status") or {}
+        return str(status.get("error", ""))
+
+    assert "spec.runId names another run" in await platform.until(failed, "the error")
+    await platform.client.delete(RUNS, name, namespace)
+    assert [name_of(one) for one in await platform.pods()] == [name_of(pod)]
+    assert (await platform.work(run_id)).state is RunState.SUCCEEDED
 
 
 async def test_a_record_without_its_object_gets_it_again(platform: Cluster) -> None:

@@ -8,11 +8,18 @@ from headwater.kube.meta.time import parse_time
 from headwater.pipelines.loading import check_run_parameters, load
 from headwater.pipelines.models import RunRow, RunState
 from headwater.pipelines.records import Records
+from headwater.pipelines.records_catalog import Catalog
 from headwater.pipelines.spec import SpecError
 from headwater.pipelines.types import FINALIZER, RUNS
 
 
-async def adopt(client: Client, records: Records, run: Object, now: datetime) -> RunRow | None:
+def is_record_of(run: Object, row: RunRow) -> bool:
+    """Tell whether the record belongs to the object: who may write Runs in one namespace must not reach another's."""
+    given = run["spec"].get("runId")
+    return row.namespace == namespace_of(run) and (not given or given == name_of(run))
+
+
+async def adopt(client: Client, records: Records, catalog: Catalog, run: Object, now: datetime) -> RunRow | None:
     """Record a Run object; one that cannot run is recorded as failed. Returns its record."""
     spec = run["spec"]
     finalizers = run["metadata"].get("finalizers") or []
@@ -25,17 +32,25 @@ async def adopt(client: Client, records: Records, run: Object, now: datetime) ->
     try:
         if not spec.get("pipelineSpec"):
             raise SpecError(["spec.pipelineSpec is missing, and no run of this id is recorded"])
+        if spec.get("runId") and spec["runId"] != name_of(run):
+            raise SpecError([f"spec.runId must be the object's name, {name_of(run)!r}, or be left out"])
         pipeline = load(spec["pipelineSpec"], spec.get("platformSpec") or None)
         pipeline_name = pipeline.name
         check_run_parameters(pipeline, config.get("parameters") or {})
     except SpecError as problem:
         error = f"The run cannot start: {problem}"
+    experiment_id = spec.get("experimentId") or ""
+    if experiment_id:
+        experiment = await catalog.get_experiment(experiment_id)
+        if experiment is None or experiment.namespace != namespace_of(run):
+            error = error or f"The run cannot start: there is no experiment {experiment_id} in this namespace"
+            experiment_id = ""
     created = run["metadata"].get("creationTimestamp")
     await records.create_run(
         RunRow(
             run_id=run_id,
             namespace=namespace_of(run),
-            experiment_id=spec.get("experimentId") or "",
+            experiment_id=experiment_id,
             display_name=spec.get("displayName") or name_of(run),
             state=RunState.FAILED if error else RunState.PENDING,
             error=error,

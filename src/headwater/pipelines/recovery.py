@@ -9,7 +9,7 @@ from datetime import timedelta
 from headwater.kube.client import Client
 from headwater.kube.controller import Enqueue, Informers, Request, Result
 from headwater.kube.meta.errors import StatusError
-from headwater.kube.meta.objects import name_of, uid_of
+from headwater.kube.meta.objects import name_of, namespace_of, uid_of
 from headwater.kube.meta.time import Clock
 from headwater.pipelines.models import ACTIVE_RUN, RunRow, RunState
 from headwater.pipelines.records import Records
@@ -37,11 +37,12 @@ class Recovery:
 
     async def reconcile(self, request: Request) -> Result | None:
         """Compare all unfinished runs with their objects."""
-        there = {run["spec"].get("runId") or uid_of(run): run for run in self._runs.list()}
+        runs = self._runs.list()
+        there = {(namespace_of(run), name_of(run) if run["spec"].get("runId") else uid_of(run)): run for run in runs}
         now = self._clock.now()
         young = False
         for row in await self._records.unfinished_runs():
-            run = there.get(row.run_id)
+            run = there.get((row.namespace, row.run_id))
             if run is not None:
                 if row.terminate and not run["spec"].get("terminate"):
                     await self._client.patch(RUNS, name_of(run), {"spec": {"terminate": True}}, row.namespace)

@@ -18,7 +18,7 @@ from headwater.kube.controller import Controller, EventRecorder, Request, Result
 from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.objects import Object, is_deleting, name_of, namespace_of, uid_of, version_of
 from headwater.kube.meta.resources import PODS
-from headwater.pipelines.adoption import adopt
+from headwater.pipelines.adoption import adopt, is_record_of
 from headwater.pipelines.execute import (
     RunContext,
     Step,
@@ -33,10 +33,11 @@ from headwater.pipelines.outputs import OutputError, collect
 from headwater.pipelines.plan import Outcome, plan
 from headwater.pipelines.pods import RunPods
 from headwater.pipelines.records import Records
+from headwater.pipelines.records_catalog import Catalog
 from headwater.pipelines.recovery import Recovery, wake
 from headwater.pipelines.spec import ROOT, SpecError
 from headwater.pipelines.starting import begin_steps
-from headwater.pipelines.status import changed, say_end, status_of, ttl_of, write_status
+from headwater.pipelines.status import changed, say_end, status_of, stranger_status, ttl_of, write_status
 from headwater.pipelines.steps import Decision, Move, Phase, decide, failed, last_line, observe
 from headwater.pipelines.types import FINALIZER, RUNS
 
@@ -77,6 +78,7 @@ class RunReconciler:
         self._runs = context.informers.informer(RUNS)
         self._pods = RunPods(context.client, context.informers, context.artifacts, self._locations)
         self._records = records
+        self._catalog = Catalog(context.database, context.clock)
         self._events = events
         self._work: dict[Request, _Work] = {}
 
@@ -116,9 +118,14 @@ class RunReconciler:
     # What is known of the run
 
     async def _row(self, run: Object) -> RunRow | None:
+        """Return the run's record, or None for an object that has none and gets none."""
         row = await self._records.get_run(run["spec"].get("runId") or uid_of(run))
+        if row is not None and not is_record_of(run, row):
+            if not is_deleting(run):
+                await write_status(self._client, run, stranger_status(run, self._clock.now()))
+            return None
         if row is None and not is_deleting(run):
-            row = await adopt(self._client, self._records, run, self._clock.now())
+            row = await adopt(self._client, self._records, self._catalog, run, self._clock.now())
         return row
 
     async def _load(self, row: RunRow) -> Ledger | None:

@@ -42,6 +42,16 @@ def status_of(row: RunRow, counts: Mapping[str, int] | None, before: Mapping[str
     return status
 
 
+def stranger_status(run: Object, now: datetime) -> Object:
+    """Return the status of an object that names the record of another run."""
+    error = "spec.runId names another run: it must be the name of this object, or be left out."
+    before = run.get("status") or {}
+    conditions = [dict(condition) for condition in before.get("conditions") or ()]
+    set_condition(conditions, "Complete", "True", "Failed", error, now)
+    set_condition(conditions, "Succeeded", "False", "Failed", error, now)
+    return {"state": RunState.FAILED.value, "error": error, "conditions": conditions}
+
+
 async def write_status(client: Client, run: Object, status: Object) -> None:
     """Write a Run object's status, if it differs from what the object has; an object that is gone needs none."""
     if status == (run.get("status") or {}):
