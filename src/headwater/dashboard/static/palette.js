@@ -50,7 +50,8 @@ export function installPalette() {
   document.querySelector("[data-palette]")?.addEventListener("click", open);
   input.addEventListener("input", () => { chosen = 0; show(); });
   input.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown") chosen += 1;
+    if (event.key === "Escape") dialog.close(); // a search field would only empty itself
+    else if (event.key === "ArrowDown") chosen += 1;
     else if (event.key === "ArrowUp") chosen -= 1;
     else if (event.key === "Enter") {
       const entry = list.children[chosen];
