@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +85,12 @@ def free_port() -> int:
 def new_platform(directory: Path) -> Platform:
     environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
     return Platform(directory / "home", free_port(), free_port(), environment)
+
+
+@pytest.fixture
+def platform_in() -> Callable[[Path], Platform]:
+    """Makes platforms in directories of a test's choice, for the test to start and stop."""
+    return new_platform
 
 
 @pytest.fixture
