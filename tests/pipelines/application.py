@@ -25,9 +25,9 @@ from headwater.database import Database
 from headwater.kube.controller import Informers
 from headwater.kube.meta.resources import CLUSTER_ROLES, CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, ROLE_BINDINGS
 from headwater.kube.meta.time import SystemClock
-from headwater.pipelines.api import routes
-from headwater.pipelines.records import Records
-from headwater.pipelines.records_catalog import Catalog
+from headwater.pipelines.api.routes import routes
+from headwater.pipelines.records.catalog import Catalog
+from headwater.pipelines.records.records import Records
 from headwater.pipelines.roles import ROLES
 from headwater.pipelines.types import run_crd
 

@@ -23,12 +23,12 @@ from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.objects import Object, annotations_of, is_deleting, name_of
 from headwater.kube.meta.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, PODS, SERVICE_ACCOUNTS
 from headwater.kube.meta.time import SystemClock, format_time
-from headwater.pipelines.documents import read_documents
-from headwater.pipelines.execute import PATH_ANNOTATION
-from headwater.pipelines.models import RunRow, RunState, TaskRow
-from headwater.pipelines.plan import Values
-from headwater.pipelines.records import Records
-from headwater.pipelines.run import controllers
+from headwater.pipelines.records.models import RunRow, RunState, TaskRow
+from headwater.pipelines.records.records import Records
+from headwater.pipelines.runs.execute import PATH_ANNOTATION
+from headwater.pipelines.runs.plan import Values
+from headwater.pipelines.runs.reconciler import controllers
+from headwater.pipelines.spec.documents import read_documents
 from headwater.pipelines.types import RUNS, run_crd, run_object
 
 MIGRATIONS = Path(__file__).parents[2] / "src/headwater/pipelines/migrations"

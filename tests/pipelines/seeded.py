@@ -8,12 +8,8 @@ from typing import Any
 
 from headwater.artifacts.directory import DirectoryStore
 from headwater.kube.meta.time import Clock, SystemClock
-from headwater.pipelines.documents import read_documents
-from headwater.pipelines.execute import artifact_id_of, attempt_id_of
-from headwater.pipelines.ledger import Ledger
-from headwater.pipelines.loading import check_run_parameters, load
-from headwater.pipelines.logs import archive_uri
-from headwater.pipelines.models import (
+from headwater.pipelines.records.catalog import Catalog
+from headwater.pipelines.records.models import (
     ArtifactRow,
     CacheHit,
     Direction,
@@ -25,10 +21,14 @@ from headwater.pipelines.models import (
     TaskRow,
     TaskState,
 )
-from headwater.pipelines.outputs import Outputs
-from headwater.pipelines.plan import plan
-from headwater.pipelines.records import Records
-from headwater.pipelines.records_catalog import Catalog
+from headwater.pipelines.records.records import Records
+from headwater.pipelines.runs.execute import artifact_id_of, attempt_id_of
+from headwater.pipelines.runs.ledger import Ledger
+from headwater.pipelines.runs.logs import archive_uri
+from headwater.pipelines.runs.outputs import Outputs
+from headwater.pipelines.runs.plan import plan
+from headwater.pipelines.spec.documents import read_documents
+from headwater.pipelines.spec.loading import check_run_parameters, load
 
 DATA = Path(__file__).parent / "data"
 ACCURACY = {"logistic-regression": 0.986, "random-forest": 0.958, "nearest-neighbours": 0.9720279}

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from headwater.pipelines.documents import read_documents
-from headwater.pipelines.loading import check_run_parameters, load
-from headwater.pipelines.models import TaskState, TaskType
-from headwater.pipelines.plan import Opening, Outcome, TaskStatus, Values, plan
-from headwater.pipelines.spec import Pipeline
+from headwater.pipelines.records.models import TaskState, TaskType
+from headwater.pipelines.runs.plan import Opening, Outcome, TaskStatus, Values, plan
+from headwater.pipelines.spec.documents import read_documents
+from headwater.pipelines.spec.loading import check_run_parameters, load
+from headwater.pipelines.spec.tree import Pipeline
 
 DATA = Path(__file__).parent / "data"
 STEPS = (TaskType.CONTAINER, TaskType.IMPORTER)

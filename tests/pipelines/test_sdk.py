@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.pipelines.application import Application, Thread
 
-from headwater.pipelines.models import (
+from headwater.pipelines.records.models import (
     ArtifactRow,
     ArtifactUse,
     Direction,

@@ -19,14 +19,14 @@ _HERE = Path(__file__).parent
 
 
 def _controllers(context: "Context") -> "Sequence[Controller]":
-    from headwater.pipelines.run import controllers
+    from headwater.pipelines.runs.reconciler import controllers
 
     return controllers(context)
 
 
 def _routes(context: "Context") -> "Sequence[Route]":
-    from headwater.pipelines.api import routes
-    from headwater.pipelines.pages import routes as page_routes
+    from headwater.pipelines.api.routes import routes
+    from headwater.pipelines.pages.routes import routes as page_routes
 
     return (*routes(context), *page_routes(context))
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from headwater.kube.meta.objects import Object
 from headwater.kube.schema.typed import Column, crd, free_form, kind, resource_of, rule
-from headwater.pipelines.models import RunRow
+from headwater.pipelines.records.models import RunRow
 
 GROUP = "pipelines.headwater.dev"
 FINALIZER = "pipelines.headwater.dev/run"

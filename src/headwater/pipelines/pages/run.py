@@ -1,0 +1,394 @@
+"""The run page: the graph and the timeline, the picked step beside them, the results, the events, the spec.
+
+Everything is in the address (``?tab=results``, ``?at=root/models/1&step=root/models/1/train``), so every view can be
+shared and reloaded. The page is whole without scripts; with them parts of it are fetched anew when the run changes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from headwater.capability import Context
+from headwater.capability.routes import Route, identity_of
+from headwater.kube.meta.errors import StatusError
+from headwater.kube.meta.resources import EVENTS
+from headwater.kube.meta.time import parse_time
+from headwater.pipelines.pages.charts import charts_of, metric_bars, roc_curves, roc_points, scalar_metrics
+from headwater.pipelines.pages.code import run_snippets, spec_as_yaml
+from headwater.pipelines.pages.queries import experiment_names
+from headwater.pipelines.pages.steps import (
+    Level,
+    in_order,
+    label_of,
+    level,
+    parameters_in,
+    resolve,
+    said_parameters,
+    steps_among,
+    timeline,
+    told_apart,
+    waiting_word,
+    waits_for,
+)
+from headwater.pipelines.pages.streams import send_log, stream_run
+from headwater.pipelines.records.models import (
+    ArtifactRow,
+    ArtifactUse,
+    Direction,
+    RunRow,
+    StateChange,
+    StorageState,
+    TaskRow,
+    TaskState,
+)
+from headwater.pipelines.records.records import Records
+from headwater.pipelines.roles import GROUP
+from headwater.pipelines.spec.loading import load
+from headwater.pipelines.spec.tree import ROOT, Container, Pipeline, SpecError
+
+TABS = (("overview", "Overview"), ("results", "Results"), ("events", "Events"), ("yaml", "YAML"), ("code", "From code"))
+PANELS = (("details", "Details"), ("logs", "Logs"), ("events", "Events"))
+_SPECS_KEPT = 16
+
+Links = Mapping[str, Sequence[tuple[ArtifactUse, ArtifactRow]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A run with everything that its page shows."""
+
+    run: RunRow
+    pipeline: Pipeline | None
+    problem: str
+    """Why the pipeline could not be read, if so."""
+    tasks: Mapping[str, TaskRow]
+    links: Links
+    """Artifacts of each task by its id."""
+
+
+class RunPages:
+    """Serves the run page and what it fetches."""
+
+    def __init__(self, context: Context, records: Records) -> None:
+        self._context = context
+        self._records = records
+        self._pipelines: OrderedDict[str, tuple[Pipeline | None, str]] = OrderedDict()
+
+    def routes(self) -> list[Route]:
+        """Return the routes below one run."""
+        here = "/ns/{namespace}/runs/{run_id}"
+        return [
+            Route("GET", "/runs/{run_id}", self.redirect, page=True),
+            Route("GET", here, self.show, page=True),
+            Route("GET", f"{here}/changes", self.changes),
+            Route("GET", f"{here}/log", self.log),
+        ]
+
+    async def redirect(self, request: web.Request) -> web.Response:
+        """Lead from a run's id alone to its page in its namespace."""
+        run = await self._run(request, request.match_info["run_id"])
+        raise web.HTTPFound(f"/ns/{run.namespace}/runs/{run.run_id}")
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Show the run."""
+        run = await self._run(request, request.match_info["run_id"], with_spec=True)
+        loaded = await self._load(run)
+        tab = request.query.get("tab", "overview")
+        tab = tab if tab in dict(TABS) else "overview"
+        names = await experiment_names(self._context.database, [run.experiment_id])
+        values: dict[str, Any] = {
+            "run": run,
+            "tabs": TABS,
+            "tab": tab,
+            "problem": loaded.problem,
+            "experiment": names.get(run.experiment_id, ""),
+            "failed": first_failure(loaded),
+            "stuck": first_stuck(loaded),
+            "may": await self._may(request, run),
+        }
+        values |= await getattr(self, f"_{tab}")(request, loaded)
+        return self._context.render(request, "pipelines/run.html", **values)
+
+    async def _overview(self, request: web.Request, loaded: Loaded) -> dict[str, Any]:
+        step = request.query.get("step", "")
+        at = request.query.get("at") or (step.rpartition("/")[0] if step else "") or ROOT
+        shown: Level | None = None
+        if loaded.pipeline is not None:
+            shown = level(loaded.pipeline, loaded.tasks, at, step)
+        picked = step or (shown.path if shown is not None and shown.path != ROOT else "")
+        panel = await self._panel(request, loaded, picked) if picked else None
+        return {
+            "level": shown,
+            "timeline": timeline(loaded.pipeline, loaded.tasks, self._context.clock.now()),
+            "step": step,
+            "panel": panel,
+            "summary": None if panel else summary(loaded),
+            "panels": PANELS,
+        }
+
+    async def _results(self, request: web.Request, loaded: Loaded) -> dict[str, Any]:
+        return results(loaded)
+
+    async def _events(self, request: web.Request, loaded: Loaded) -> dict[str, Any]:
+        pods = {task.pod_name for task in loaded.tasks.values() if task.pod_name}
+        found = [
+            e for e in await self._kubernetes_events(loaded.run.namespace) if _involved(e) in {*pods, loaded.run.run_id}
+        ]
+        return {"happenings": happenings(loaded.run.state_history, found), "whose": True}
+
+    async def _yaml(self, request: web.Request, loaded: Loaded) -> dict[str, Any]:
+        return {"spec": spec_as_yaml(loaded.run.pipeline_spec, loaded.run.platform_spec)}
+
+    async def _code(self, request: web.Request, loaded: Loaded) -> dict[str, Any]:
+        return {"snippets": run_snippets(loaded.run, f"{request.scheme}://{request.host}")}
+
+    async def changes(self, request: web.Request) -> web.StreamResponse:
+        """Stream what changes in the run."""
+        run = await self._run(request, request.match_info["run_id"])
+        return await stream_run(self._context, request, run.run_id)
+
+    async def log(self, request: web.Request) -> web.StreamResponse:
+        """Send a step's log; ``?follow=1`` goes on until the step is over, ``?skip=`` starts at a byte."""
+        run = await self._run(request, request.match_info["run_id"])
+        tasks = {task.path: task for task in await self._records.load_tasks(run.run_id)}
+        task = tasks.get(request.query.get("step", ""))
+        if task is None:
+            raise missing("step", request.query.get("step", ""), "run", run.display_name)
+        return await send_log(
+            self._context,
+            request,
+            run,
+            task,
+            attempt=_number(request, "attempt", task.attempt),
+            follow=request.query.get("follow") == "1" and not task.state.finished,
+            skip=_number(request, "skip", 0),
+        )
+
+    async def _panel(self, request: web.Request, loaded: Loaded, path: str) -> dict[str, Any] | None:
+        task = loaded.tasks.get(path)
+        found = resolve(loaded.pipeline, path) if loaded.pipeline is not None else None
+        if task is None and found is None:
+            return None
+        panel = request.query.get("panel", "details")
+        panel = panel if panel in dict(PANELS) and (task is None or task.pod_name or panel == "details") else "details"
+        component = found[0] if found else None
+        values: dict[str, Any] = {
+            "path": path,
+            "task": task,
+            "state": task.state.value if task else "NONE",
+            "label": label_of(loaded.pipeline, loaded.tasks, path),
+            "image": component.body.image if component is not None and isinstance(component.body, Container) else "",
+            "shown": panel,
+            "why": why_it_waits(loaded, path, task),
+            "happenings": [],
+        }
+        if task is not None:
+            values["inputs"] = said_parameters(task.inputs)
+            values["outputs"] = said_parameters(task.outputs)
+            values["taken"] = artifacts_of(loaded, task, Direction.INPUT)
+            values["made"] = artifacts_of(loaded, task, Direction.OUTPUT)
+            if panel == "events":
+                events = await self._kubernetes_events(loaded.run.namespace, task.pod_name)
+                values["happenings"] = happenings(task.state_history, events)
+        return values
+
+    async def _kubernetes_events(self, namespace: str, name: str = "") -> list[dict[str, Any]]:
+        selector = f"involvedObject.name={name}" if name else ""
+        try:
+            found = await self._context.client.list(EVENTS, namespace, field_selector=selector, limit=500)
+        except StatusError:
+            return []
+        return found.items
+
+    async def _may(self, request: web.Request, run: RunRow) -> frozenset[str]:
+        """Return what the caller may do with the run now, by the API's verbs."""
+        if run.state.finished:
+            archived = run.storage_state is StorageState.ARCHIVED
+            verbs = ["unarchive" if archived else "archive", "delete"]
+        else:
+            verbs = [] if run.terminate else ["terminate"]
+        identity, authorizer = identity_of(request), self._context.authorizer
+        return frozenset([v for v in verbs if await authorizer.allowed(identity, v, GROUP, "runs", run.namespace)])
+
+    async def _run(self, request: web.Request, run_id: str, *, with_spec: bool = False) -> RunRow:
+        """Return the run if the caller may see it; 404 for one that is not in the address's namespace."""
+        run = await self._records.get_run(run_id, with_spec=with_spec)
+        namespace = request.match_info.get("namespace")
+        asked = namespace or (run.namespace if run is not None else identity_of(request).namespace)
+        await self._context.authorizer.require(identity_of(request), "get", GROUP, "runs", asked, run_id)
+        if run is None or run.namespace != asked:
+            raise missing("run", run_id, "namespace", asked)
+        return run
+
+    async def _load(self, run: RunRow) -> Loaded:
+        tasks = {task.path: task for task in await self._records.load_tasks(run.run_id)}
+        links: dict[str, list[tuple[ArtifactUse, ArtifactRow]]] = {}
+        for use, artifact in await self._records.load_artifacts(run.run_id):
+            links.setdefault(use.task_id, []).append((use, artifact))
+        pipeline, problem = self._pipeline(run)
+        return Loaded(run, pipeline, problem, tasks, links)
+
+    def _pipeline(self, run: RunRow) -> tuple[Pipeline | None, str]:
+        known = self._pipelines.get(run.spec_hash) if run.spec_hash else None
+        if known is None:
+            known = read_pipeline(run.pipeline_spec, run.platform_spec)
+            if run.spec_hash:
+                self._pipelines[run.spec_hash] = known
+                while len(self._pipelines) > _SPECS_KEPT:
+                    self._pipelines.popitem(last=False)
+        return known
+
+
+def missing(what: str, name: str, where: str, place: str) -> StatusError:
+    """Return a 404 that says what is not where, for a person."""
+    return StatusError(404, "NotFound", f"There is no {what} “{name}” in the {where} “{place}”.")
+
+
+def read_pipeline(spec: Mapping[str, Any] | None, platform: Mapping[str, Any] | None) -> tuple[Pipeline | None, str]:
+    """Read a stored pipeline for drawing; the second part says why it could not be read."""
+    if spec is None:
+        return None, "The pipeline's specification is not stored."
+    try:
+        return load(spec, platform), ""
+    except SpecError as error:
+        return None, str(error)
+
+
+def why_it_waits(loaded: Loaded, path: str, task: TaskRow | None) -> str:
+    """Say what a step that does not run yet waits for; empty for one that runs or has ended."""
+    if loaded.run.state.finished and (task is None or not task.state.finished):
+        return "The run ended before this could begin."
+    if task is None:
+        before = waits_for(loaded.pipeline, loaded.tasks, path) if loaded.pipeline is not None else []
+        return f"Waits for {', '.join(before)}." if before else ""
+    if task.state is not TaskState.PENDING:
+        return ""
+    return task.error or "Its inputs are ready; its pod is being prepared."
+
+
+def first_failure(loaded: Loaded) -> tuple[str, str, str] | None:
+    """Return path, name and the first useful line of the step that failed first."""
+    failed = [task for task in steps_among(loaded.tasks.values()) if task.state is TaskState.FAILED]
+    if not failed:
+        return None
+    task = min(failed, key=lambda one: one.finished_at or one.created_at)
+    return task.path, label_of(loaded.pipeline, loaded.tasks, task.path), task.error
+
+
+def first_stuck(loaded: Loaded) -> tuple[str, str, str] | None:
+    """Return path, name and reason of the first step that something keeps from beginning."""
+    if loaded.run.state.finished:
+        return None
+    for task in steps_among(loaded.tasks.values()):
+        if waiting_word(task):
+            return task.path, label_of(loaded.pipeline, loaded.tasks, task.path), task.error
+    return None
+
+
+def artifacts_of(loaded: Loaded, task: TaskRow, direction: Direction) -> list[dict[str, Any]]:
+    """Return a task's artifacts in one direction with what their metadata says: numbers, charts and the rest."""
+    found = []
+    for use, artifact in loaded.links.get(task.task_id, ()):
+        if use.direction is direction:
+            metrics = scalar_metrics(artifact.metadata) if artifact.type.endswith("Metrics") else {}
+            hidden = {"confusionMatrix", "confidenceMetrics", "evaluationSlices", *metrics}
+            rest = {name: value for name, value in artifact.metadata.items() if name not in hidden}
+            charts = charts_of(artifact.metadata) if direction is Direction.OUTPUT else []
+            found.append({"key": use.key, "artifact": artifact, "metrics": metrics, "rest": rest, "charts": charts})
+    return found
+
+
+def summary(loaded: Loaded) -> dict[str, Any]:
+    """Return what the panel shows while no step is picked: parameters, steps by state, what came out at the end."""
+    steps = steps_among(loaded.tasks.values())
+    counts: dict[str, int] = {}
+    for step in steps:
+        counts[step.state.value] = counts.get(step.state.value, 0) + 1
+    root = loaded.tasks.get(ROOT)
+    last = sorted((s for s in steps if s.state.succeeded), key=lambda s: s.finished_at or s.created_at)[-1:]
+    outputs = parameters_in(root.outputs) if root else {}
+    of_last = parameters_in(last[0].outputs) if last else {}
+    return {
+        "counts": counts,
+        "parameters": {**(parameters_in(root.inputs) if root else {}), **loaded.run.parameters},
+        "outputs": outputs,
+        "last": label_of(loaded.pipeline, loaded.tasks, last[0].path) if last and of_last else "",
+        "last_path": last[0].path if last else "",
+        "last_outputs": of_last,
+        "metrics": metric_rows(loaded),
+    }
+
+
+def metric_rows(loaded: Loaded) -> list[tuple[str, str, dict[str, float | int]]]:
+    """Return each step that put out scalar metrics: its path, its name, its numbers."""
+    rows = []
+    for task in sorted(steps_among(loaded.tasks.values()), key=lambda one: in_order(one.path)):
+        numbers: dict[str, float | int] = {}
+        for made in artifacts_of(loaded, task, Direction.OUTPUT):
+            numbers |= made["metrics"]
+        if numbers:
+            rows.append((task.path, label_of(loaded.pipeline, loaded.tasks, task.path), numbers))
+    return rows
+
+
+def results(loaded: Loaded) -> dict[str, Any]:
+    """Put every step's metrics, curves and matrices side by side."""
+    rows = metric_rows(loaded)
+    names = list(dict.fromkeys(name for _, _, numbers in rows for name in numbers))
+    best = {name: max(numbers[name] for _, _, numbers in rows if name in numbers) for name in names}
+    curves: dict[str, Sequence[Mapping[str, float]]] = {}
+    matrices = []
+    for task in sorted(steps_among(loaded.tasks.values()), key=lambda one: in_order(one.path)):
+        label = label_of(loaded.pipeline, loaded.tasks, task.path)
+        for use, artifact in loaded.links.get(task.task_id, ()):
+            if use.direction is Direction.OUTPUT:
+                if points := roc_points(artifact.metadata):
+                    curves[label if label not in curves else f"{label} · {use.key}"] = points
+                matrices += [
+                    (label, task.path, title, s) for title, s in charts_of(artifact.metadata) if "matrix" in title
+                ]
+    short = dict(zip(curves, told_apart(list(curves)), strict=True))
+    labels = told_apart([label for _, label, _ in rows])
+    return {
+        "rows": rows,
+        "names": names,
+        "best": best if len(rows) > 1 else {},
+        "curves": roc_curves({short[label]: points for label, points in curves.items()}) if curves else None,
+        "matrices": matrices,
+        "bars": metric_bars({label: numbers for label, (_, _, numbers) in zip(labels, rows, strict=True)}),
+    }
+
+
+def happenings(history: Sequence[StateChange], events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Put changes of state and Kubernetes events in one order of time."""
+    found = [{"at": change.at, "state": change.state, "message": change.error} for change in history]
+    for event in events:
+        text = event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or ""
+        try:
+            at = parse_time(text)
+        except ValueError:
+            continue
+        found.append(
+            {
+                "at": at,
+                "state": "",
+                "reason": event.get("reason", ""),
+                "warning": event.get("type") == "Warning",
+                "count": event.get("count") or (event.get("series") or {}).get("count") or 1,
+                "message": event.get("message") or event.get("note") or "",
+                "whose": _involved(event),
+            }
+        )
+    return sorted(found, key=lambda one: one["at"].replace(microsecond=0))
+
+
+def _involved(event: Mapping[str, Any]) -> str:
+    return str((event.get("involvedObject") or event.get("regarding") or {}).get("name") or "")
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, "")
+    return int(text) if text.isdigit() else default

@@ -1,0 +1,1 @@
+"""What the room remembers: experiments, pipelines, runs, tasks and artifacts, and how they are listed."""
