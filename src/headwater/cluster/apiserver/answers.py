@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from headwater.cluster.apiserver.users import ANONYMOUS, User
 from headwater.cluster.store.documents import Document
 
 Warnings: TypeAlias = list[str]
@@ -40,6 +41,8 @@ class WriteOptions:
     force: bool = False
     """For server-side apply."""
     warnings: Warnings = field(default_factory=list)
+    user: User = ANONYMOUS
+    """Who asks, for admission; ``Api`` sets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,5 @@ class DeleteOptions:
     resource_version: str = ""
     """Precondition."""
     dry_run: bool = False
+    user: User = ANONYMOUS
+    """Who asks, for admission; ``Api`` sets it."""

@@ -8,6 +8,7 @@ the decoded form to look at, its ``copy()`` the caller's own. Every method raise
 import random
 import uuid
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 from headwater.cluster.apiserver import reading, subresources
@@ -69,7 +70,7 @@ class Api:
         self._writing = Writing(
             store,
             self.registry,
-            Admission(store, rng),
+            Admission(store, rng, lambda: self.authorizer),
             self.clock,
             rng,
             new_uid or (lambda: str(uuid.uuid4())),
@@ -251,6 +252,7 @@ class Api:
     ) -> Document:
         """Create an object; with ``name`` and ``subresource``, post to a subresource (``binding``, ``token``)."""
         options = options or WriteOptions()
+        options.user = user
         served = self._allow(user, "create", resource, subresource, namespace, name)
         self._check_home(served, namespace)
         if subresource is not None:
@@ -275,6 +277,7 @@ class Api:
     ) -> Document:
         """Replace an object, or its ``status`` or ``scale``."""
         options = options or WriteOptions()
+        options.user = user
         served = self._allow(user, "update", resource, subresource, namespace, name)
         self._check_home(served, namespace)
         if not name:
@@ -307,6 +310,7 @@ class Api:
     ) -> Document:
         """Change part of an object; ``patch`` is the decoded body."""
         options = options or WriteOptions()
+        options.user = user
         served = self._allow(user, "patch", resource, subresource, namespace, name)
         self._check_home(served, namespace)
         check_patch(served, patch, patch_type)
@@ -344,7 +348,9 @@ class Api:
         served = self._allow(user, "delete", resource, None, namespace, name)
         self._check_home(served, namespace)
         warnings = warnings if warnings is not None else []
-        return await self._writing.delete(served, namespace, name, options or DeleteOptions(), warnings)
+        return await self._writing.delete(
+            served, namespace, name, replace(options or DeleteOptions(), user=user), warnings
+        )
 
     async def delete_collection(
         self,
@@ -360,7 +366,9 @@ class Api:
         served = self._allow(user, "deletecollection", resource, None, namespace, "")
         self._check_home(served, namespace)
         selection = Selection.parse(served, label_selector, field_selector)
-        return await self._writing.delete_all(served, namespace, selection, options or DeleteOptions())
+        return await self._writing.delete_all(
+            served, namespace, selection, replace(options or DeleteOptions(), user=user)
+        )
 
     # --- parts --------------------------------------------------------------------------------------------------
 
@@ -410,7 +418,7 @@ class Api:
             )
             return Document.of(subresources.created(PODS, name))
         if served.resource == PODS and subresource == "eviction":
-            delete = subresources.eviction_options(body, options.dry_run)
+            delete = replace(subresources.eviction_options(body, options.dry_run), user=user)
             await self._writing.delete(served, namespace, name, delete, options.warnings)
             return Document.of(subresources.created(PODS, name))
         parent = present(served, reading.find(self.store, served, namespace, name))

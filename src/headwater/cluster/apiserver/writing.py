@@ -12,7 +12,7 @@ from typing import Literal
 import orjson
 
 from headwater.cluster.apiserver import crds
-from headwater.cluster.apiserver.admission import Admission
+from headwater.cluster.apiserver.admission import Admission, AdmissionRequest
 from headwater.cluster.apiserver.answers import DeleteOptions, DocumentList, Warnings, WriteOptions
 from headwater.cluster.apiserver.conversion import present, to_storage
 from headwater.cluster.apiserver.lifecycle import is_finished, plan_deletion
@@ -93,11 +93,14 @@ class Writing:
             obj["metadata"]["name"] = generate_name(prefix, self._rng)
         obj = to_storage(served, decode(served, obj, options))
         defaults.prepare_create(served.resource.group, served.resource.kind, obj)
-        await self._admission.complete(served, namespace, obj)
+        request = _request(options, "CREATE", served, obj, None)
+        await self._admission.mutate(request)
+        obj = request.obj or obj
         self._refuse(served, obj, rules.validate_create(served.resource, obj))
         if served.resource == CUSTOM_RESOURCE_DEFINITIONS:
             self._refuse(served, obj, crds.validate(obj))
             crds.accept(obj, None, self._registry, self._clock.now())
+        await self._admission.validate(request)
         for attempt in range(_GENERATED_NAME_ATTEMPTS):
             if attempt:
                 obj["metadata"]["name"] = generate_name(prefix, self._rng)
@@ -155,12 +158,16 @@ class Writing:
         new = decode(served, new, options)
         new = to_storage(served, {**new, "metadata": dict(new["metadata"])})
         prepare_update(served, old, new)
+        request = _request(options, "UPDATE", served, new, old, "status" if part == "status" else "")
+        await self._admission.mutate(request)
+        new = request.obj or new
         if part == "object":
             self._refuse(served, new, rules.validate_update(served.resource, old, new))
         if served.resource == CUSTOM_RESOURCE_DEFINITIONS:
             self._refuse(served, new, crds.validate(new))
             crds.accept(new, old, self._registry, self._clock.now())
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+        await self._admission.validate(request)
         if _same(new, old):
             return current
         try:
@@ -181,6 +188,7 @@ class Writing:
             obj = current.object
             check_preconditions(served, obj, uid=options.uid, resource_version=options.resource_version)
             deletion = plan_deletion(served, obj, options, self._clock.now())
+            await self._admission.validate(_deletion(options, served, obj, warnings))
             if served.default_propagation is Propagation.ORPHAN and not options.propagation:
                 warnings.append(_ORPHAN_WARNING)
             if not deletion.changed:
@@ -243,6 +251,32 @@ class Writing:
 
 def _key(served: Served, obj: Object) -> str:
     return key_of(served, obj["metadata"].get("namespace", ""), name_of(obj))
+
+
+def _request(
+    options: WriteOptions,
+    operation: Literal["CREATE", "UPDATE"],
+    served: Served,
+    new: Object,
+    old: Object | None,
+    subresource: str = "",
+) -> AdmissionRequest:
+    return AdmissionRequest(
+        options.user,
+        operation,
+        served,
+        new["metadata"].get("namespace", ""),
+        new,
+        old,
+        subresource,
+        options.dry_run,
+        options.warnings,
+    )
+
+
+def _deletion(options: DeleteOptions, served: Served, old: Object, warnings: Warnings) -> AdmissionRequest:
+    namespace = old["metadata"].get("namespace", "")
+    return AdmissionRequest(options.user, "DELETE", served, namespace, None, old, "", options.dry_run, warnings)
 
 
 def _same(new: Object, old: Object) -> bool:

@@ -138,7 +138,10 @@ class RbacAuthorizer:
             role = str(reference.get("name", ""))
             if self.decide(user, Attributes("bind", group, plural, "", namespace, role)) is None:
                 return None
-            wanted = self._rules.get((namespace if plural == "roles" else "", role), ())
+            found = self._rules.get((namespace if plural == "roles" else "", role))
+            if found is None:
+                return f'{plural}.{group} "{role}" not found'
+            wanted = found
         missing = uncovered(self._rules_of(user, namespace), wanted)
         if not missing:
             return None
