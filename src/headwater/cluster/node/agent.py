@@ -10,6 +10,7 @@ from pathlib import Path
 
 from headwater.cluster.apiserver.nodes import ExecStreams, LogOptions
 from headwater.cluster.node import registration
+from headwater.cluster.node.blanks import Blanks
 from headwater.cluster.node.containers import masks_for
 from headwater.cluster.node.drivers import VolumeDriver
 from headwater.cluster.node.environment import Facts
@@ -106,6 +107,7 @@ class NodeAgent:
         capacity = registration.allocatable(self._layout.home, self.settings.most_pods)
         self._services = self._make_services(self._tier, capacity)
         self._services.runtime.start()
+        await self._services.blanks.start()
         node = registration.node_object(self.node_name, self._tier, capacity, self.settings.address, self.clock)
         node = await registration.register(self._client, node)
         self._heartbeat = asyncio.create_task(self._beat(node), name="node heartbeat")
@@ -132,6 +134,7 @@ class NodeAgent:
             await asyncio.gather(*(worker.shut_down(grace) for worker in workers), return_exceptions=True)
         await asyncio.gather(*(worker.leave() for worker in workers))
         await services.environments.close()
+        await services.blanks.close()
         await services.runtime.stop()
         await self._recorder.close()
 
@@ -205,6 +208,7 @@ class NodeAgent:
             layout=self._layout,
             tier=tier,
             runtime=Runtime(self._layout),
+            blanks=Blanks(self._layout.root / "blanks"),
             volumes=volumes,
             images=ImageMap(self._layout.image_map),
             environments=Environments(self._layout.environments),

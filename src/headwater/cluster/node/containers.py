@@ -11,7 +11,7 @@ from headwater.cluster.node.environments import Environment
 from headwater.cluster.node.images import Image
 from headwater.cluster.node.layout import PodDirectory
 from headwater.cluster.node.lifecycle import Start
-from headwater.cluster.node.shim.sandbox import SYSTEM_DIRECTORIES
+from headwater.cluster.node.shim.sandbox import LAYER, SYSTEM_DIRECTORIES
 from headwater.cluster.node.volumes import PodVolumes
 from headwater.kube.meta.objects import Object, name_of, namespace_of, uid_of
 
@@ -19,9 +19,8 @@ Container = Mapping[str, Any]
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TMP = "/tmp"  # noqa: S108 (a container has its own)
-LAYER = "/var/lib/headwater"
 UV = "/run/headwater/uv"
-"""Where a sandboxed container finds its own packages and the program that installs them."""
+"""Where a sandboxed container finds the program that installs packages."""
 
 _CAPABILITIES = tuple(
     """
@@ -128,12 +127,10 @@ def container_spec(
     """
     name = container["name"]
     own = placement.directory.container(name, start.attempt)
-    own.mkdir(parents=True, exist_ok=True)
     termination = own / "termination"
-    termination.touch()
-    termination.chmod(0o666)
-    if placement.owner is not None:
-        os.chown(termination, placement.owner, placement.owner)
+    if not termination.exists():
+        own.mkdir(parents=True, exist_ok=True)
+        make_termination_file(termination, placement.owner)
     root = own / "root"
     cwd = os.path.normpath("/" + (container.get("workingDir") or resolved.image.working_directory or "/").lstrip("/"))
     mounts = [
@@ -160,13 +157,19 @@ def container_spec(
         "groups": identity.groups,
         "read_only_root": identity.read_only_root,
     }
-    if resolved.environment is not None:
-        spec["directories"] = [LAYER.lstrip("/")]
     if identity.uid is not None:
         spec["uid"] = identity.uid
     if identity.gid is not None:
         spec["gid"] = identity.gid
     return spec
+
+
+def make_termination_file(path: Path, owner: int | None) -> None:
+    """Make the file in which a container may leave its last words. Raises ``OSError``."""
+    path.touch()
+    path.chmod(0o666)
+    if owner is not None:
+        os.chown(path, owner, owner)
 
 
 def identity_of(placement: Placement, container: Container) -> Identity:

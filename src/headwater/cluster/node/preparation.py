@@ -59,17 +59,17 @@ class Preparation:
         """Provide volumes and images of all containers. Raises ``BlockedError``."""
         self._data.clear()
         try:
-            self.directory.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.owner = self.owner_of()
-            if self.directory.volumes.parent.is_dir() and not self.directory.volumes.is_dir():
-                self.directory.volumes.mkdir()
+            spec = self.pod["spec"]
+            first = (*(spec.get("initContainers") or ()), *spec["containers"])[0]["name"]
+            self.services.blanks.take(self.directory, first, self.owner)
+            self.directory.volumes.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise blocked_by_disk(error, str(self.directory.path)) from error
         try:
             self.volumes = await self.services.volumes.provide(self.pod, self.directory, self.owner)
         except MountError as error:
             raise BlockedError("ContainerCreating", str(error), event="FailedMount") from error
-        spec = self.pod["spec"]
         for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
             if container["name"] not in self.resolved:
                 self.resolved[container["name"]] = await self._resolve(container)

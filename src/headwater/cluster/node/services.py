@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from headwater.cluster.node.blanks import Blanks
 from headwater.cluster.node.environment import Facts
 from headwater.cluster.node.environments import Environments
 from headwater.cluster.node.images import ImageMap
@@ -60,6 +61,7 @@ class Services:
     layout: Layout
     tier: Tier
     runtime: Runtime
+    blanks: Blanks
     volumes: Volumes
     images: ImageMap
     environments: Environments

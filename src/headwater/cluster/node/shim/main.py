@@ -31,6 +31,8 @@ class _Container:
         self.spec = spec
         self.name: str = spec["name"]
         self.pid = 0
+        self.launcher = 0
+        """The process between the shim and the container's init, which ends as soon as that is born."""
         self.streams: dict[int, output.Stream] = {}
         self.channel: Channel | None = None
         self.log: output.Log | None = None
@@ -61,6 +63,7 @@ class Shim:
         self.execs: dict[int, tuple[str, Channel]] = {}
         self.next_exec = 0
         self.quitting = False
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.poll = select.poll()
         self.wakeup, self.wakeup_end = os.pipe()
         for fd in (self.wakeup, self.wakeup_end):
@@ -72,13 +75,6 @@ class Shim:
             signal.signal(number, signal.SIG_IGN)
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
         records.write_state(self.state, durable=False)  # from here on this pod counts as started
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(records.SOCKET)
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(records.SOCKET)
-        self.listener.listen(16)
-        self.listener.setblocking(False)
-        self.poll.register(self.listener, select.POLLIN)
         self.poll.register(self.wakeup, select.POLLIN)
         if first is not None:
             self._welcome(first)
@@ -89,6 +85,7 @@ class Shim:
             _enter_pod_namespaces(self.pod)
         for container in self.pod.get("start", ()):
             self._start(container)
+        self._listen()
         while not (self.quitting and not self.containers):
             for fd, events in self.poll.poll(self._timeout()):
                 self._ready(fd, events)
@@ -98,6 +95,15 @@ class Shim:
                 self._save()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(records.SOCKET)
+
+    def _listen(self) -> None:
+        """Take connections of later agents."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(records.SOCKET)
+        self.listener.bind(records.SOCKET)
+        self.listener.listen(16)
+        self.listener.setblocking(False)
+        self.poll.register(self.listener, select.POLLIN)
 
     def _timeout(self) -> float | None:
         times = [self.retry_at]
@@ -234,7 +240,7 @@ class Shim:
         theirs.close()
         os.close(out_write)
         os.close(err_write)
-        container.pid = pid
+        container.pid = container.launcher = pid
         container.channel = Channel(ours)
         self.poll.register(ours, select.POLLIN)
         assert container.log is not None
@@ -269,6 +275,9 @@ class Shim:
             if container.kill_at is not None and container.kill_at <= time.monotonic():
                 self._kill(container)
         elif kind == "map":
+            # The init is about to ask for SIGKILL at its parent's end: that must be this process by then.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(container.launcher, 0)
             try:
                 _map_users(container.pid, self.pod.get("id_base"))
                 channel.send({"type": "mapped"})
@@ -295,7 +304,7 @@ class Shim:
             if pid == 0:
                 break
             for container in self.containers.values():
-                container.reaped |= pid == container.pid
+                container.reaped |= pid == container.pid and (pid != container.launcher or not self.pod["sandboxed"])
         now = time.monotonic()
         for container in list(self.containers.values()):
             late = container.ended_at is not None and now >= container.ended_at + _DRAIN_WITHIN

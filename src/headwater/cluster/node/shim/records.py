@@ -13,7 +13,7 @@ VERSION = 1
 
 def lock() -> int:
     """Be the only shim of the current directory for as long as this process lives. Raises ``BlockingIOError``."""
-    fd = os.open("shim.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return fd
 

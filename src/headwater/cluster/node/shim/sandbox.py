@@ -7,6 +7,7 @@ the volumes are bound where the container expects them. The work is done with th
 container's user is taken on; afterwards nobody inside has any right over these mounts.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -29,8 +30,10 @@ class Mount(TypedDict, total=False):
     """False: a source that does not exist is left out."""
 
 
+LAYER = "/var/lib/headwater"
+"""Where a container's own Python packages go."""
 SYSTEM_DIRECTORIES = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "nix", "gnu")
-OWN_DIRECTORIES = ("root", "home", "run", "var", "mnt", "media", "srv", "var/log", "var/cache", "var/lib")
+OWN_DIRECTORIES = ("root", "home", "run", "var", "mnt", "media", "srv", "var/log", "var/cache", "var/lib", LAYER[1:])
 SHARED_DIRECTORIES = ("tmp", "var/tmp", "run/lock")
 _DEVICES = (
     "null",
@@ -59,17 +62,17 @@ def build(container: dict[str, Any], owner: int | None, masks: list[str]) -> Non
     linux.mount("", "/", "", linux.MS_REC | linux.MS_PRIVATE)
     root = container["root"]
     volumes = [(mount, _pin(mount)) for mount in sorted(container["mounts"], key=_depth)]
-    _own_directories(container, owner)
+    if not os.path.isdir(root):
+        furnish(root, owner)
     tree = linux.open_tree(root)
     linux.set_attributes(tree, _SAFE, root)
     linux.move_mount(tree, root)
     os.close(tree)
-    for name in SYSTEM_DIRECTORIES:
-        _system_directory(name, root)
-    os.mkdir(f"{root}/sys")
-    bind("/sys", f"{root}/sys")
+    for name in (*SYSTEM_DIRECTORIES, "sys"):
+        target = f"{root}/{name}"
+        if os.path.isdir(target) and not os.path.islink(target):
+            bind(f"/{name}", target)
     _devices(f"{root}/dev")
-    os.mkdir(f"{root}/proc")
     linux.mount("proc", f"{root}/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
     os.chdir(root)
     linux.pivot_root_here()
@@ -92,7 +95,8 @@ def own_directories_only(container: dict[str, Any]) -> None:
     A mount becomes a symbolic link below the container's root.
     """
     root = container["root"]
-    _own_directories(container, None)
+    if not os.path.isdir(root):
+        furnish(root, None)
     for mount in container["mounts"]:
         target = root + os.path.normpath("/" + mount["target"])
         source = os.path.join(mount["source"], mount.get("sub_path") or "").rstrip("/")
@@ -178,11 +182,14 @@ def _make_beneath(base: int, sub_path: str) -> int:
     return here
 
 
-def _own_directories(container: dict[str, Any], owner: int | None) -> None:
-    root = container["root"]
+def furnish(root: str, owner: int | None) -> None:
+    """Make a container's own directories and what the system's are shown at. Raises ``OSError``.
+
+    Some thirty small changes of a file system: the node makes a few roots ahead of time, so that a start need not.
+    """
     os.mkdir(root, 0o755)
     made = [root]
-    for name in (*OWN_DIRECTORIES, *container.get("directories", ())):
+    for name in OWN_DIRECTORIES:
         made.append(f"{root}/{name}")
         os.mkdir(made[-1], 0o755)
     for name in SHARED_DIRECTORIES:
@@ -191,27 +198,24 @@ def _own_directories(container: dict[str, Any], owner: int | None) -> None:
         os.chmod(made[-1], 0o1777)  # noqa: S103 (every user of the container shares it)
     os.symlink("../run", f"{root}/var/run")
     os.symlink("../run/lock", f"{root}/var/lock")
+    if os.stat(root).st_mode & 0o777 != 0o755:  # a narrow umask
+        for path in made[: 1 + len(OWN_DIRECTORIES)]:
+            os.chmod(path, 0o755)  # noqa: S103 (as in any machine's root)
     if owner is not None:
         for path in made:
             os.chown(path, owner, owner)
-
-
-def _system_directory(name: str, root: str) -> None:
-    """Show a directory of the host's root, or copy the symbolic link that stands in its place."""
-    source, target = f"/{name}", f"{root}/{name}"
-    try:
-        mode = os.lstat(source).st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISLNK(mode):
-        os.symlink(os.readlink(source), target)
-    elif stat.S_ISDIR(mode):
-        os.mkdir(target)
-        bind(source, target)
+    for name in ("proc", "sys", "dev"):
+        os.mkdir(f"{root}/{name}", 0o755)
+    for name in SYSTEM_DIRECTORIES:
+        with contextlib.suppress(FileNotFoundError):
+            mode = os.lstat(f"/{name}").st_mode
+            if stat.S_ISLNK(mode):
+                os.symlink(os.readlink(f"/{name}"), f"{root}/{name}")
+            elif stat.S_ISDIR(mode):
+                os.mkdir(f"{root}/{name}", 0o755)
 
 
 def _devices(dev: str) -> None:
-    os.mkdir(dev)
     linux.mount("tmpfs", dev, "tmpfs", linux.MS_NOSUID, "mode=755,size=1m")
     names = [*_DEVICES, *(name for name in os.listdir("/dev") if name[:6] == "nvidia" and name[6:].isdigit())]
     for name in names:

@@ -4,6 +4,7 @@ Run as a script with ``-I -S`` by the node agent. Reads ``{"directory": …}`` w
 connection, from its standard input, a socket. Ends when the agent does; the shims live on.
 """
 
+import gc
 import os
 import signal
 import socket
@@ -22,6 +23,9 @@ def main() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=os.dup(0)))
+    gc.collect()
+    gc.disable()  # a collection in a shim would touch, and so copy, every page that it shares with this process
+    gc.freeze()
     while True:
         messages = channel.receive()
         if messages is None:
