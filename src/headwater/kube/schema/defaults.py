@@ -30,6 +30,9 @@ def prepare_create(group: str, kind: str, obj: Object) -> None:
 
     Call after ``metadata.uid`` and the name are set. The status that a client sent must be gone by then.
     """
+    first = _FIRST_STATUS.get((group, kind))
+    if first is not None:
+        obj["status"] = orjson.loads(first)
     preparer = _PREPARERS.get((group, kind))
     if preparer is not None:
         preparer(obj)
@@ -255,7 +258,6 @@ def _prepare_pod(obj: Object) -> None:
 def _prepare_job(obj: Object) -> None:
     """Give a Job the selector and the labels that make its pods its own."""
     spec = obj["spec"]
-    obj["status"] = {}
     if spec.get("manualSelector"):
         return
     own = {
@@ -268,14 +270,6 @@ def _prepare_job(obj: Object) -> None:
     labels.update({key: value for key, value in own.items() if key not in labels})
     selector = _field(_field(spec, "selector"), "matchLabels")
     selector.setdefault("batch.kubernetes.io/controller-uid", uid_of(obj))
-
-
-def _prepare_claim(obj: Object) -> None:
-    obj["status"] = {"phase": "Pending"}
-
-
-def _prepare_service(obj: Object) -> None:
-    obj["status"] = {"loadBalancer": {}}
 
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -307,8 +301,27 @@ _DEFAULTERS: dict[tuple[str, str], Defaulter] = {
 
 _PREPARERS: dict[tuple[str, str], Callable[[Object], None]] = {
     ("", "Namespace"): _prepare_namespace,
-    ("", "PersistentVolumeClaim"): _prepare_claim,
     ("", "Pod"): _prepare_pod,
-    ("", "Service"): _prepare_service,
     ("batch", "Job"): _prepare_job,
 }
+
+_FIRST_STATUS: dict[tuple[str, str], bytes] = {
+    ("", "PersistentVolume"): b'{"phase":"Pending"}',
+    ("", "PersistentVolumeClaim"): b'{"phase":"Pending"}',
+    ("", "ResourceQuota"): b"{}",
+    ("", "Service"): b'{"loadBalancer":{}}',
+    ("apps", "DaemonSet"): (
+        b'{"currentNumberScheduled":0,"desiredNumberScheduled":0,"numberMisscheduled":0,"numberReady":0}'
+    ),
+    ("apps", "Deployment"): b"{}",
+    ("apps", "ReplicaSet"): b'{"replicas":0}',
+    ("apps", "StatefulSet"): b'{"availableReplicas":0,"replicas":0}',
+    ("autoscaling", "HorizontalPodAutoscaler"): b'{"currentMetrics":null,"desiredReplicas":0}',
+    ("batch", "CronJob"): b"{}",
+    ("batch", "Job"): b"{}",
+    ("networking.k8s.io", "Ingress"): b'{"loadBalancer":{}}',
+    ("policy", "PodDisruptionBudget"): (
+        b'{"currentHealthy":0,"desiredHealthy":0,"disruptionsAllowed":0,"expectedPods":0}'
+    ),
+}
+"""The status that each kind begins with. Go's types write it even when empty, and typed clients rely on it."""
