@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _GRACE = 30.0
 _SHIM_ENDS_WITHIN = 10.0
+_TURN_ENDS_WITHIN = 5.0
 _REFRESH = timedelta(seconds=60)
 
 
@@ -59,6 +60,7 @@ class PodWorker:
         self._said: set[tuple[str, str, int]] = set()
         self._stopping: float | None = None
         self._forgotten = False
+        self._closing = False
         self._refresh_at: datetime | None = None
         self.cleaning: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -86,15 +88,13 @@ class PodWorker:
 
     async def leave(self) -> None:
         """Stop working on the pod and let it run."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await self._end_loop()
         if self.process is not None:
             self.process.close()
 
     async def shut_down(self, grace: float) -> None:
         """End the pod because its node stops: gracefully, within ``grace`` seconds and a little more."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await self._end_loop()
         process = self.process
         if process is None:
             return
@@ -114,6 +114,16 @@ class PodWorker:
                 await self._report(decision)
         await self._end_shim()
 
+    async def _end_loop(self) -> None:
+        """Let the present turn end: a shim that is just being started must not be lost sight of."""
+        self._closing = True
+        if self._preparing is not None:
+            self._preparing.cancel()
+        self._wake.set()
+        await asyncio.wait((self._task,), timeout=_TURN_ENDS_WITHIN)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
     # --- the loop ---
 
     async def _run(self) -> None:
@@ -121,7 +131,7 @@ class PodWorker:
             await self._find()
         except Exception:
             log.exception("pod %s: looking for its processes failed", self.directory.uid)
-        while not self.finished.is_set():
+        while not (self.finished.is_set() or self._closing):
             self._wake.clear()
             try:
                 wake_at = await self._turn()
@@ -136,7 +146,7 @@ class PodWorker:
                 log.exception("pod %s/%s: a turn failed", namespace_of(self.pod), name_of(self.pod))
                 self._say("Warning", "FailedSync", f"error syncing pod, trying again: {type(error).__name__}: {error}")
                 wake_at = self._in(5.0)
-            if not self.finished.is_set():
+            if not (self.finished.is_set() or self._closing):
                 await self._wait(wake_at)
 
     async def _wait(self, wake_at: datetime | None) -> None:
@@ -167,6 +177,7 @@ class PodWorker:
             self.process = await self.services.runtime.adopt(self.directory, self._wake.set)
             if self.process is not None:
                 self._refresh_at = self.services.clock.now()
+                self._said |= {("started", *start) for start in _told(self.pod)}
                 return
             records = load_records(self.directory)
             if records is not None and not self.over:
@@ -269,7 +280,7 @@ class PodWorker:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._preparing is None or (task is not None and task.cancelling()):
-                raise
+                raise  # this task was cancelled, not the preparation
             self._preparing = None
             return
         self._failures, self._retry_at = 0, None
@@ -462,3 +473,10 @@ class PodWorker:
     def _containers(self) -> Mapping[str, Mapping[str, Any]]:
         spec = self.pod["spec"]
         return {c["name"]: c for c in (*(spec.get("initContainers") or ()), *spec["containers"])}
+
+
+def _told(pod: Object) -> list[tuple[str, int]]:
+    """Return the starts of containers that the pod's status speaks of already."""
+    status = pod.get("status") or {}
+    statuses = (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
+    return [(entry["name"], entry.get("restartCount", 0)) for entry in statuses if entry.get("containerID")]

@@ -20,6 +20,8 @@ from headwater.cluster.node.shim.wire import Channel, Message
 
 _DRAIN_WITHIN = 2.0
 """Seconds that a stream may stay open after its container has ended (a process that left the sandbox holds it)."""
+_LOOK_EVERY = 30.0
+"""Seconds between two looks, while nobody is connected, whether the pod's directory is still there."""
 _MESSAGE_LIMIT = 4096
 _LOG_MESSAGE_LIMIT = 2048
 
@@ -58,6 +60,7 @@ class Shim:
         self.unsaved = False
         self.unsaved_durable = False
         self.retry_at: float | None = None
+        self.look_at = time.monotonic() + _LOOK_EVERY
         self.containers: dict[str, _Container] = {}
         self.clients: dict[int, Channel] = {}
         self.execs: dict[int, tuple[str, Channel]] = {}
@@ -107,6 +110,8 @@ class Shim:
 
     def _timeout(self) -> float | None:
         times = [self.retry_at]
+        if not self.clients:
+            times.append(self.look_at)
         for container in self.containers.values():
             times += [container.kill_at, container.ended_at and container.ended_at + _DRAIN_WITHIN]
         due = [at for at in times if at is not None]
@@ -347,6 +352,13 @@ class Shim:
             if container.kill_at is not None and container.kill_at <= now and not container.init_ended:
                 container.kill_at = now + 1.0
                 self._kill(container)
+        if self.look_at <= now:
+            self.look_at = now + _LOOK_EVERY
+            if not os.path.exists(
+                records.SPEC
+            ):  # somebody removed the platform's home: no agent can ever find this pod
+                self._stop(None, 0.0)
+                self.quitting = True
         if self.retry_at is not None and self.retry_at <= now:
             self.retry_at = None
             self.unsaved = True

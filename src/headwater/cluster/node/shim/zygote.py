@@ -1,7 +1,8 @@
 """A small, warm interpreter that forks a pod's shim in a millisecond instead of starting Python for it.
 
 Run as a script with ``-I -S`` by the node agent. Reads ``{"directory": …}`` with one descriptor, the shim's first
-connection, from its standard input, a socket. Ends when the agent does; the shims live on.
+connection, from its standard input, a socket. When the agent ends it only waits for its shims, so that each is
+collected by its parent, also where process 1 collects nothing.
 """
 
 import gc
@@ -29,7 +30,11 @@ def main() -> NoReturn:
     while True:
         messages = channel.receive()
         if messages is None:
-            os._exit(0)
+            while True:
+                try:
+                    os.wait()
+                except ChildProcessError:
+                    os._exit(0)
         for message in messages:
             (fd,) = channel.take_fds(message)
             if os.fork() == 0:
