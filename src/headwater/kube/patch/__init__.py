@@ -1,7 +1,7 @@
 """Changing part of an object: JSON patch, merge patch and Kubernetes' strategic merge.
 
 Every function returns a new document and leaves its arguments alone; what did not change may be shared between
-the old document and the new one. Server-side apply is not built yet.
+the old document and the new one. Server-side apply, which also decides who owns what, is ``kube.patch.apply``.
 """
 
 from headwater.kube.patch.errors import PatchError
