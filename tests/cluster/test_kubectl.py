@@ -233,8 +233,14 @@ async def test_what_kubectl_sends_as_protobuf(kubectl: Kubectl) -> None:
     assert json.loads(await kubectl("get", "quota", "q", "-o", "json"))["spec"]["hard"] == {"cpu": "2", "memory": "1Gi"}
     assert await kubectl("get", "pdb", "pdb", "-o", "jsonpath={.spec.minAvailable}") == "50%"
     assert (await kubectl("create", "job", "again", "--from=cronjob/cj")) == "job.batch/again created\n"
-    refused = await kubectl.refused("create", "ingress", "i", "--rule=foo.com/bar=svc1:8080")
-    assert "a protobuf body with the kind Ingress of networking.k8s.io/v1 is not read yet; send JSON or YAML" in refused
+    await kubectl("create", "ingress", "i", "--rule=foo.com/bar=svc1:8080,tls=my-cert", "--class=x")
+    rule = json.loads(await kubectl("get", "ingress", "i", "-o", "json"))["spec"]["rules"][0]
+    assert rule["host"] == "foo.com"
+    assert rule["http"]["paths"][0]["backend"]["service"] == {"name": "svc1", "port": {"number": 8080}}
+    await kubectl("create", "clusterrole", "sum", "--aggregation-rule=a=b")
+    await kubectl("create", "service", "clusterip", "s", "--tcp=80:8080")
+    await kubectl("create", "secret", "docker-registry", "r", "--docker-username=u", "--docker-password=p")
+    assert await kubectl("get", "service", "s", "-o", "jsonpath={.spec.ports[0].targetPort}") == "8080"
 
 
 async def test_bad_input_gets_one_clear_sentence(kubectl: Kubectl) -> None:

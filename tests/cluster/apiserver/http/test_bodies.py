@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headwater.cluster.apiserver.http.bodies import read_object, read_patch, read_value
@@ -40,8 +40,8 @@ JSON = "application/json"
         ("text/xml", b"<a/>", 415, "the body is sent as 'text/xml'"),
         ("application/vnd.kubernetes.protobuf", b"hello", 400, "not a valid protobuf message"),
         ("application/vnd.kubernetes.protobuf", b"k8s\0\x0a\xff", 400, "not a valid protobuf message: it is cut off"),
-        ("application/vnd.kubernetes.protobuf", b"k8s\0\x0a\x09\x0a\x02v1\x12\x03Pod", 415,
-         "a protobuf body with the kind Pod of v1 is not read yet; send JSON or YAML"),
+        ("application/vnd.kubernetes.protobuf", b"k8s\0\x0a\x09\x0a\x02v1\x12\x03Cod", 415,
+         "a protobuf body with the kind Cod of v1 is not read yet; send JSON or YAML"),
         ("application/vnd.kubernetes.protobuf", b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x04\x4a\x02hi", 415,
          "a protobuf body with field 9 of ConfigMap is not read yet"),
     ],
@@ -90,6 +90,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.text("abcxyz", min_size=1), JSON_VALUES))
 def test_what_yaml_writes_is_read_again(value: dict[str, Any]) -> None:
     assert read_value(yaml.safe_dump(value, allow_unicode=True).encode(), YAML) == value

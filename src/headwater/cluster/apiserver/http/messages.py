@@ -1,285 +1,59 @@
-"""The protobuf messages that are read: each kind's fields by number, as the ``generated.proto`` files of k8s.io/api
-number them. They are those that kubectl's ``create`` commands and the reviews send; a field that is not here is
-refused, never dropped.
+"""The protobuf messages that are read: each kind's fields by number.
+
+The numbers stand in ``messages.json``, which ``tools/protobuf_fields.py`` writes from the tags of Kubernetes' Go
+types. The file is read at the first protobuf body, since many servers never see one.
 """
 
-Field = tuple[str, str]
-"""A field's JSON name and its type: a scalar, a message's name, ``[]type`` or ``map:type``.
+import json
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
-``bool`` and ``int`` are pointers in Go, whose false and zero mean something; ``flag`` and ``count`` are not.
-"""
+import headwater.cluster.apiserver.http as here
 
-SKIPPED = "skipped"
-"""The type of a field that a writer's body has no say in: a status, the managed fields."""
+EMBEDDED = ""
+"""The name of a field whose message is part of its parent in JSON."""
 
-_META = "metadata"
-_OBJECT_META: Field = (_META, "ObjectMeta")
-_STATUS: Field = ("status", SKIPPED)
-_REVIEWED: dict[int, Field] = {
-    1: ("resourceAttributes", "ResourceAttributes"),
-    2: ("nonResourceAttributes", "NonResourceAttributes"),
-}
-_SUBJECT: dict[int, Field] = {
-    **_REVIEWED,
-    3: ("user", "string"),
-    4: ("groups", "[]string"),
-    5: ("extra", "map:Values"),
-    6: ("uid", "string"),
-}
-MESSAGES: dict[str, dict[int, Field]] = {
-    "Unknown": {1: ("typeMeta", "TypeMeta"), 2: ("raw", "bytes"), 3: ("encoding", "string"), 4: ("type", "string")},
-    "TypeMeta": {1: ("apiVersion", "string"), 2: ("kind", "string")},
-    "ObjectMeta": {
-        1: ("name", "string"),
-        2: ("generateName", "string"),
-        3: ("namespace", "string"),
-        5: ("uid", "string"),
-        6: ("resourceVersion", "string"),
-        7: ("generation", "count"),
-        8: ("creationTimestamp", "Time"),
-        9: ("deletionTimestamp", "Time"),
-        10: ("deletionGracePeriodSeconds", "int"),
-        11: ("labels", "map:string"),
-        12: ("annotations", "map:string"),
-        13: ("ownerReferences", "[]OwnerReference"),
-        14: ("finalizers", "[]string"),
-        17: ("managedFields", SKIPPED),
-    },
-    "OwnerReference": {
-        1: ("kind", "string"),
-        3: ("name", "string"),
-        4: ("uid", "string"),
-        5: ("apiVersion", "string"),
-        6: ("controller", "bool"),
-        7: ("blockOwnerDeletion", "bool"),
-    },
-    "ResourceAttributes": {
-        1: ("namespace", "string"),
-        2: ("verb", "string"),
-        3: ("group", "string"),
-        4: ("version", "string"),
-        5: ("resource", "string"),
-        6: ("subresource", "string"),
-        7: ("name", "string"),
-    },
-    "NonResourceAttributes": {1: ("path", "string"), 2: ("verb", "string")},
-    "Values": {1: ("items", "[]string")},
-    "SelfSubjectAccessReview": {1: _OBJECT_META, 2: ("spec", "SelfSubjectAccessReviewSpec"), 3: _STATUS},
-    "SelfSubjectAccessReviewSpec": _REVIEWED,
-    "SubjectAccessReview": {1: _OBJECT_META, 2: ("spec", "SubjectAccessReviewSpec"), 3: _STATUS},
-    "LocalSubjectAccessReview": {1: _OBJECT_META, 2: ("spec", "SubjectAccessReviewSpec"), 3: _STATUS},
-    "SubjectAccessReviewSpec": _SUBJECT,
-    "SelfSubjectRulesReview": {1: _OBJECT_META, 2: ("spec", "SelfSubjectRulesReviewSpec"), 3: _STATUS},
-    "SelfSubjectRulesReviewSpec": {1: ("namespace", "string")},
-    "SelfSubjectReview": {1: _OBJECT_META, 2: _STATUS},
-    "TokenReview": {1: _OBJECT_META, 2: ("spec", "TokenReviewSpec"), 3: _STATUS},
-    "TokenReviewSpec": {1: ("token", "string"), 2: ("audiences", "[]string")},
-    "TokenRequest": {1: _OBJECT_META, 2: ("spec", "TokenRequestSpec"), 3: _STATUS},
-    "TokenRequestSpec": {
-        1: ("audiences", "[]string"),
-        3: ("boundObjectRef", "BoundObjectReference"),
-        4: ("expirationSeconds", "int"),
-    },
-    "BoundObjectReference": {
-        1: ("kind", "string"),
-        2: ("apiVersion", "string"),
-        3: ("name", "string"),
-        4: ("uid", "string"),
-    },
-    "Namespace": {1: _OBJECT_META, 2: ("spec", "NamespaceSpec"), 3: _STATUS},
-    "NamespaceSpec": {1: ("finalizers", "[]string")},
-    "ConfigMap": {
-        1: _OBJECT_META,
-        2: ("data", "map:string"),
-        3: ("binaryData", "map:bytes"),
-        4: ("immutable", "bool"),
-    },
-    "Secret": {
-        1: _OBJECT_META,
-        2: ("data", "map:bytes"),
-        3: ("type", "string"),
-        4: ("stringData", "map:string"),
-        5: ("immutable", "bool"),
-    },
-    "ServiceAccount": {
-        1: _OBJECT_META,
-        2: ("secrets", "[]ObjectReference"),
-        3: ("imagePullSecrets", "[]LocalObjectReference"),
-        4: ("automountServiceAccountToken", "bool"),
-    },
-    "ObjectReference": {
-        1: ("kind", "string"),
-        2: ("namespace", "string"),
-        3: ("name", "string"),
-        4: ("uid", "string"),
-        5: ("apiVersion", "string"),
-        6: ("resourceVersion", "string"),
-        7: ("fieldPath", "string"),
-    },
-    "LocalObjectReference": {1: ("name", "string")},
-    "Role": {1: _OBJECT_META, 2: ("rules", "[]PolicyRule")},
-    "ClusterRole": {
-        1: _OBJECT_META,
-        2: ("rules", "[]PolicyRule"),
-        3: ("aggregationRule", "AggregationRule"),
-    },
-    "AggregationRule": {1: ("clusterRoleSelectors", "[]LabelSelector")},
-    "LabelSelector": {1: ("matchLabels", "map:string"), 2: ("matchExpressions", "[]LabelSelectorRequirement")},
-    "LabelSelectorRequirement": {1: ("key", "string"), 2: ("operator", "string"), 3: ("values", "[]string")},
-    "PolicyRule": {
-        1: ("verbs", "[]string"),
-        2: ("apiGroups", "[]string"),
-        3: ("resources", "[]string"),
-        4: ("resourceNames", "[]string"),
-        5: ("nonResourceURLs", "[]string"),
-    },
-    "RoleBinding": {1: _OBJECT_META, 2: ("subjects", "[]Subject"), 3: ("roleRef", "RoleRef")},
-    "ClusterRoleBinding": {1: _OBJECT_META, 2: ("subjects", "[]Subject"), 3: ("roleRef", "RoleRef")},
-    "Subject": {1: ("kind", "string"), 2: ("apiGroup", "string"), 3: ("name", "string"), 4: ("namespace", "string")},
-    "RoleRef": {1: ("apiGroup", "string"), 2: ("kind", "string"), 3: ("name", "string")},
-    "Quantity": {1: ("string", "string")},
-    "IntOrString": {1: ("kind", "count"), 2: ("number", "int"), 3: ("text", "string")},
-    "PodTemplateSpec": {1: _OBJECT_META, 2: ("spec", "PodSpec")},
-    "PodSpec": {
-        2: ("containers", "[]Container"),
-        3: ("restartPolicy", "string"),
-        4: ("terminationGracePeriodSeconds", "int"),
-        5: ("activeDeadlineSeconds", "int"),
-        6: ("dnsPolicy", "string"),
-        7: ("nodeSelector", "map:string"),
-        8: ("serviceAccountName", "string"),
-        9: ("serviceAccount", "string"),
-        10: ("nodeName", "string"),
-        11: ("hostNetwork", "flag"),
-        12: ("hostPID", "flag"),
-        13: ("hostIPC", "flag"),
-        15: ("imagePullSecrets", "[]LocalObjectReference"),
-        16: ("hostname", "string"),
-        17: ("subdomain", "string"),
-        19: ("schedulerName", "string"),
-        20: ("initContainers", "[]Container"),
-        21: ("automountServiceAccountToken", "bool"),
-        24: ("priorityClassName", "string"),
-        25: ("priority", "int"),
-        27: ("shareProcessNamespace", "bool"),
-        29: ("runtimeClassName", "string"),
-        30: ("enableServiceLinks", "bool"),
-        31: ("preemptionPolicy", "string"),
-    },
-    "Container": {
-        1: ("name", "string"),
-        2: ("image", "string"),
-        3: ("command", "[]string"),
-        4: ("args", "[]string"),
-        5: ("workingDir", "string"),
-        6: ("ports", "[]ContainerPort"),
-        8: ("resources", "ResourceRequirements"),
-        13: ("terminationMessagePath", "string"),
-        14: ("imagePullPolicy", "string"),
-        16: ("stdin", "flag"),
-        17: ("stdinOnce", "flag"),
-        18: ("tty", "flag"),
-        20: ("terminationMessagePolicy", "string"),
-    },
-    "ContainerPort": {
-        1: ("name", "string"),
-        2: ("hostPort", "count"),
-        3: ("containerPort", "int"),
-        4: ("protocol", "string"),
-        5: ("hostIP", "string"),
-    },
-    "ResourceRequirements": {1: ("limits", "map:Quantity"), 2: ("requests", "map:Quantity")},
-    "Job": {1: _OBJECT_META, 2: ("spec", "JobSpec"), 3: _STATUS},
-    "JobSpec": {
-        1: ("parallelism", "int"),
-        2: ("completions", "int"),
-        3: ("activeDeadlineSeconds", "int"),
-        4: ("selector", "LabelSelector"),
-        5: ("manualSelector", "bool"),
-        6: ("template", "PodTemplateSpec"),
-        7: ("backoffLimit", "int"),
-        8: ("ttlSecondsAfterFinished", "int"),
-        9: ("completionMode", "string"),
-        10: ("suspend", "bool"),
-    },
-    "CronJob": {1: _OBJECT_META, 2: ("spec", "CronJobSpec"), 3: _STATUS},
-    "CronJobSpec": {
-        1: ("schedule", "string"),
-        2: ("startingDeadlineSeconds", "int"),
-        3: ("concurrencyPolicy", "string"),
-        4: ("suspend", "bool"),
-        5: ("jobTemplate", "JobTemplateSpec"),
-        6: ("successfulJobsHistoryLimit", "int"),
-        7: ("failedJobsHistoryLimit", "int"),
-        8: ("timeZone", "string"),
-    },
-    "JobTemplateSpec": {1: _OBJECT_META, 2: ("spec", "JobSpec")},
-    "Deployment": {1: _OBJECT_META, 2: ("spec", "DeploymentSpec"), 3: _STATUS},
-    "DeploymentSpec": {
-        1: ("replicas", "int"),
-        2: ("selector", "LabelSelector"),
-        3: ("template", "PodTemplateSpec"),
-        4: ("strategy", "DeploymentStrategy"),
-        5: ("minReadySeconds", "count"),
-        6: ("revisionHistoryLimit", "int"),
-        7: ("paused", "flag"),
-        9: ("progressDeadlineSeconds", "int"),
-    },
-    "DeploymentStrategy": {1: ("type", "string")},
-    "Service": {1: _OBJECT_META, 2: ("spec", "ServiceSpec"), 3: _STATUS},
-    "ServiceSpec": {
-        1: ("ports", "[]ServicePort"),
-        2: ("selector", "map:string"),
-        3: ("clusterIP", "string"),
-        4: ("type", "string"),
-        5: ("externalIPs", "[]string"),
-        7: ("sessionAffinity", "string"),
-        10: ("externalName", "string"),
-    },
-    "ServicePort": {
-        1: ("name", "string"),
-        2: ("protocol", "string"),
-        3: ("port", "int"),
-        4: ("targetPort", "IntOrString"),
-        5: ("nodePort", "count"),
-    },
-    "ResourceQuota": {1: _OBJECT_META, 2: ("spec", "ResourceQuotaSpec"), 3: _STATUS},
-    "ResourceQuotaSpec": {1: ("hard", "map:Quantity"), 2: ("scopes", "[]string")},
-    "PriorityClass": {
-        1: _OBJECT_META,
-        2: ("value", "int"),
-        3: ("globalDefault", "flag"),
-        4: ("description", "string"),
-        5: ("preemptionPolicy", "string"),
-    },
-    "PodDisruptionBudget": {1: _OBJECT_META, 2: ("spec", "PodDisruptionBudgetSpec"), 3: _STATUS},
-    "PodDisruptionBudgetSpec": {
-        1: ("minAvailable", "IntOrString"),
-        2: ("selector", "LabelSelector"),
-        3: ("maxUnavailable", "IntOrString"),
-    },
-    "DeleteOptions": {
-        1: ("gracePeriodSeconds", "int"),
-        2: ("preconditions", "Preconditions"),
-        3: ("orphanDependents", "bool"),
-        4: ("propagationPolicy", "string"),
-        5: ("dryRun", "[]string"),
-    },
-    "Preconditions": {1: ("uid", "string"), 2: ("resourceVersion", "string")},
-}
-KINDS = {
-    **dict.fromkeys(("Namespace", "ConfigMap", "Secret", "ServiceAccount", "Service", "ResourceQuota"), "v1"),
-    "DeleteOptions": "v1",
-    "Deployment": "apps/v1",
-    "Job": "batch/v1",
-    "CronJob": "batch/v1",
-    "PodDisruptionBudget": "policy/v1",
-    "PriorityClass": "scheduling.k8s.io/v1",
-    **dict.fromkeys(("SelfSubjectReview", "TokenReview", "TokenRequest"), "authentication.k8s.io/v1"),
-    **dict.fromkeys(
-        ("SelfSubjectAccessReview", "SubjectAccessReview", "LocalSubjectAccessReview", "SelfSubjectRulesReview"),
-        "authorization.k8s.io/v1",
-    ),
-    **dict.fromkeys(("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"), "rbac.authorization.k8s.io/v1"),
-}
-"""Each kind that may be sent, with its ``apiVersion``."""
+
+class Field(NamedTuple):
+    """One field of a message."""
+
+    name: str
+    """In JSON; ``EMBEDDED`` when its own fields stand in its parent's place."""
+    kind: str
+    """A scalar, or the name of a message."""
+    repeated: bool
+    mapped: bool
+    kept: bool
+    """Whether its zero means something: a pointer in Go, or a field that is always written."""
+
+
+@cache
+def _tables() -> dict[str, dict[str, dict[str, tuple[str, str]] | str]]:
+    assert here.__file__ is not None
+    tables: dict[str, dict[str, dict[str, tuple[str, str]] | str]] = json.loads(
+        Path(here.__file__).with_name("messages.json").read_bytes()
+    )
+    return tables
+
+
+def message_of(api_version: str, kind: str) -> str | None:
+    """Return the name of the message of a kind, or ``None`` when it is not read."""
+    # Every group sends DeleteOptions under its own version.
+    key = "v1 DeleteOptions" if kind == "DeleteOptions" else f"{api_version} {kind}"
+    found = _tables()["kinds"].get(key)
+    return found if isinstance(found, str) else None
+
+
+@cache
+def fields_of(message: str) -> dict[int, Field] | None:
+    """Return a message's fields by number, or ``None`` for a scalar's name."""
+    found = _tables()["messages"].get(message)
+    if not isinstance(found, dict):
+        return None
+    return {int(number): _field(name, kind) for number, (name, kind) in found.items()}
+
+
+def _field(name: str, kind: str) -> Field:
+    bare = kind.removeprefix("*").removeprefix("[]").removeprefix("map:")
+    return Field(name, bare, kind.startswith("[]"), kind.startswith("map:"), kind.startswith("*"))

@@ -1,9 +1,8 @@
-r"""Decodes the protobuf bodies that kubectl sends where no JSON would be sent: the reviews and a few small kinds.
+r"""Decodes the protobuf bodies that kubectl and typed Go clients send.
 
-The wire format is Protocol Buffers'; the envelope is ``k8s\0`` and a ``runtime.Unknown``; field numbers are those
-of the ``generated.proto`` files of ``k8s.io/api``, written down in ``messages`` for some kinds. Any other kind, and
-any other field of these, raises ``UnknownMessageError``: nothing that was sent is dropped in silence. Answers are
-always JSON, which every client reads.
+The wire format is Protocol Buffers'; the envelope is ``k8s\0`` and a ``runtime.Unknown``; the fields are those of
+``messages``. Any other kind, and any other field of these, raises ``UnknownMessageError``: nothing that was sent is
+dropped in silence. Answers are always JSON, which every client reads.
 """
 
 import base64
@@ -12,11 +11,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from headwater.cluster.apiserver.http.messages import KINDS, MESSAGES, SKIPPED
+import orjson
+
+from headwater.cluster.apiserver.http.messages import EMBEDDED, Field, fields_of, message_of
 from headwater.kube.meta.objects import Object
 from headwater.kube.meta.time import format_time
 
 MAGIC = b"k8s\0"
+_DEEPEST = 100
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
@@ -29,17 +31,13 @@ def decode(body: bytes) -> Object:
     """Decode an object in its envelope. Raises ``ValueError`` for a damaged one, ``UnknownMessageError``."""
     if not body.startswith(MAGIC):
         raise ValueError("it does not begin with the prefix k8s\\0")
-    envelope = _message("Unknown", body[len(MAGIC) :])
-    identity = envelope.get("typeMeta", {})
-    api_version, kind = identity.get("apiVersion", ""), identity.get("kind", "")
-    known = KINDS.get(kind)
-    # Every group sends DeleteOptions under its own version.
-    if known is None or (known != api_version and kind != "DeleteOptions"):
+    envelope = dict(_fields(body[len(MAGIC) :]))
+    identity = dict(_fields(_bytes(envelope.get(1, b""))))
+    api_version, kind = _bytes(identity.get(1, b"")).decode(), _bytes(identity.get(2, b"")).decode()
+    message = message_of(api_version, kind)
+    if message is None:
         raise UnknownMessageError(f"the kind {kind} of {api_version}")
-    obj = {"apiVersion": api_version, "kind": kind, **_message(kind, base64.b64decode(envelope.get("raw", "")))}
-    if not obj.get("metadata", {"name": ""}).get("creationTimestamp", "x"):
-        del obj["metadata"]["creationTimestamp"]
-    return obj
+    return {"apiVersion": api_version, "kind": kind, **_message(message, _bytes(envelope.get(2, b"")), 0)}
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
@@ -78,41 +76,51 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
     raise ValueError("a number is too long")
 
 
-def _message(name: str, data: bytes) -> Object:
-    fields = MESSAGES[name]
+def _message(name: str, data: bytes, depth: int) -> Object:
+    if depth > _DEEPEST:
+        raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
+    fields = fields_of(name)
+    assert fields is not None, f"{name} stands in the table that names it"
     result: Object = {}
     for number, raw in _fields(data):
-        if number not in fields:
+        field = fields.get(number)
+        if field is None:
             # proto2 writes every field of a Go struct that is no pointer, also an empty one.
             if raw in (0, b""):
                 continue
-            raise UnknownMessageError(f"field {number} of {name}")
-        field, kind = fields[number]
-        if kind == SKIPPED:
-            continue
-        if kind.startswith("[]"):
-            result.setdefault(field, []).append(_value(kind[2:], raw))
-        elif kind.startswith("map:"):
-            key, value = _entry(kind[4:], raw)
-            result.setdefault(field, {})[key] = value
+            raise UnknownMessageError(f"field {number} of {name.rpartition('.')[2]}")
+        if field.name == EMBEDDED:
+            result.update(_message(field.kind, _bytes(raw), depth + 1))
+        elif field.mapped:
+            key, value = _entry(field.kind, raw, depth)
+            result.setdefault(field.name, {})[key] = value
+        elif field.repeated:
+            result.setdefault(field.name, []).append(_value(field.kind, raw, depth))
         else:
-            value = _value(kind, raw)
-            if value not in ("", None):
-                result[field] = value
+            value = _value(field.kind, raw, depth)
+            if not _is_absent(field, value):
+                result[field.name] = value
     return result
 
 
-def _entry(kind: str, raw: int | bytes) -> tuple[str, Any]:
-    key, value = "", _value(kind, b"")
+def _is_absent(field: Field, value: Any) -> bool:
+    """Tell whether a value is what Go writes for nothing: JSON would not have it."""
+    if value is None:
+        return True
+    return not field.kept and not isinstance(value, dict) and field.kind != "intstr" and not value
+
+
+def _entry(kind: str, raw: int | bytes, depth: int) -> tuple[str, Any]:
+    key, value = "", _value(kind, b"", depth) if kind != "int" else 0
     for number, part in _fields(_bytes(raw)):
         if number == 1:
             key = _bytes(part).decode()
         elif number == 2:
-            value = _value(kind, part)
+            value = _value(kind, part, depth)
     return key, value
 
 
-def _value(kind: str, raw: int | bytes) -> Any:
+def _value(kind: str, raw: int | bytes, depth: int) -> Any:
     match kind:
         case "string":
             return _bytes(raw).decode()
@@ -120,24 +128,41 @@ def _value(kind: str, raw: int | bytes) -> Any:
             return base64.b64encode(_bytes(raw)).decode()
         case "bool":
             return bool(raw)
-        case "flag":
-            return bool(raw) or None
         case "int":
             return _signed(raw)
-        case "count":
-            return _signed(raw) or None
-        case "Time":
-            seconds = dict(_fields(_bytes(raw))).get(1, 0)
-            return format_time(datetime.fromtimestamp(seconds, UTC)) if isinstance(seconds, int) and seconds else None
-        case "Values":
-            return _message("Values", _bytes(raw)).get("items", [])
-        case "Quantity":
-            return _message("Quantity", _bytes(raw)).get("string", "0")
-        case "IntOrString":
-            parts = _message("IntOrString", _bytes(raw))
-            return parts.get("text", "") if parts.get("kind") else parts.get("number", 0)
+        case "time" | "microtime":
+            return _time(_bytes(raw), fraction=kind == "microtime")
+        case "duration":
+            return f"{_signed(dict(_fields(_bytes(raw))).get(1, 0)) / 1e9:g}s"
+        case "values":
+            return [_bytes(item).decode() for number, item in _fields(_bytes(raw)) if number == 1]
+        case "quantity":
+            return _bytes(dict(_fields(_bytes(raw))).get(1, b"0")).decode()
+        case "intstr":
+            parts = dict(_fields(_bytes(raw)))
+            return _bytes(parts.get(3, b"")).decode() if parts.get(1) else _signed(parts.get(2, 0))
+        case "raw":
+            return _json(dict(_fields(_bytes(raw))).get(1, b""))
         case _:
-            return _message(kind, _bytes(raw))
+            return _message(kind, _bytes(raw), depth + 1)
+
+
+def _json(raw: int | bytes) -> Any:
+    return orjson.loads(raw) if isinstance(raw, bytes) and raw else None
+
+
+def _time(raw: bytes, *, fraction: bool) -> str | None:
+    parts = dict(_fields(raw))
+    seconds, nanos = _signed(parts.get(1, 0)), _signed(parts.get(2, 0))
+    if not seconds and not nanos:
+        return None
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"the time {seconds} is out of range") from error
+    if fraction:
+        return f"{moment:%Y-%m-%dT%H:%M:%S}.{nanos // 1000:06}Z"
+    return format_time(moment)
 
 
 def _signed(raw: int | bytes) -> int:
