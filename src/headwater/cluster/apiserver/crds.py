@@ -2,12 +2,14 @@
 
 Follows ``apiextensions-apiserver``: names are accepted unless another definition of the group has them, an accepted
 definition is established, and a deleted one first takes its objects with it. What makes one valid is in
-``kube.schema.rules``. Conversion webhooks are not built yet and refused; CEL rules are kept but not evaluated yet.
+``kube.schema.rules``. Conversion webhooks are not built yet and refused;
 """
 
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+
+import orjson
 
 from headwater.cluster.apiserver.registry import Column, Registry, ScalePaths, Served
 from headwater.kube.meta.conditions import condition_is, set_condition
@@ -137,7 +139,16 @@ def _served(spec: dict[str, Any], version: dict[str, Any], bucket: str, storage_
         selectable=frozenset(_selectable(version)),
         deprecated=deprecated,
         terminating=ends,
+        attributes=_rules(version["schema"]["openAPIV3Schema"]),
     )
+
+
+def _rules(schema: dict[str, Any]) -> dict[str, Any]:
+    if b'"x-kubernetes-validations"' not in orjson.dumps(schema):
+        return {}
+    from headwater.kube.schema.cel.rules import Rules
+
+    return {"rules": Rules(schema)}
 
 
 def _selectable(version: dict[str, Any]) -> Iterable[str]:

@@ -54,6 +54,12 @@ def decode(served: Served, obj: Object, options: WriteOptions) -> Object:
     return default_object(resource.group, resource.kind, verdict.pruned)
 
 
+def check_rules(served: Served, obj: Object, old: Object | None) -> list[Cause]:
+    """Return what the CEL rules of a custom resource refuse; ``old`` is the former state on an update."""
+    rules = served.attributes.get("rules")
+    return rules.check(obj, old) if rules is not None else []
+
+
 def undecodable(resource: Resource, why: str) -> StatusError:
     """Return the error for a body that is not an object of its kind (400)."""
     return bad_request(f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {why}')

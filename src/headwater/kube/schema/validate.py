@@ -3,7 +3,7 @@
 Messages, reasons and paths are those of Kubernetes' ``apiextensions-apiserver`` and ``kube-openapi``. Two dialects
 differ where Kubernetes itself does. A built-in kind is decoded by Go's rules: ``null`` means absent. A custom
 resource is validated as JSON: ``null`` is a value, allowed where ``nullable`` says so. Rules that no schema can say
-are in ``rules``; CEL rules (``x-kubernetes-validations``) are not evaluated yet.
+are in ``rules``; CEL rules (``x-kubernetes-validations``) are evaluated by ``cel.rules``.
 """
 
 from dataclasses import dataclass, field

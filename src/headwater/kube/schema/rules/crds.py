@@ -7,6 +7,8 @@ every field has a type, and logical operators only restrict what stands outside 
 import re
 from typing import Any
 
+import orjson
+
 from headwater.kube.meta.errors import Cause
 from headwater.kube.meta.names import is_dns_1035_label, is_dns_subdomain
 from headwater.kube.meta.objects import Object
@@ -83,7 +85,8 @@ def _versions(versions: list[dict[str, Any]]) -> list[Cause]:
         if schema is None:
             causes.append(required(f"{at}.{_SCHEMA}", "schemas are required"))
         else:
-            causes += check_structural(schema, f"{at}.{_SCHEMA}")
+            wrong_schema = check_structural(schema, f"{at}.{_SCHEMA}")
+            causes += wrong_schema or _expressions(schema, f"{at}.{_SCHEMA}")
         for number, column in enumerate(version.get("additionalPrinterColumns") or ()):
             where = f"{at}.additionalPrinterColumns[{number}]"
             if column.get("type") not in _COLUMN_TYPES:
@@ -96,6 +99,15 @@ def _versions(versions: list[dict[str, Any]]) -> list[Cause]:
         listed = [version.get("name") for version in versions]
         causes.append(invalid("spec.versions", listed, "must have exactly one version marked as storage version"))
     return causes
+
+
+def _expressions(schema: Any, path: str) -> list[Cause]:
+    """Return what is wrong with CEL rules; the language is loaded only for a schema that has some."""
+    if b'"x-kubernetes-validations"' not in orjson.dumps(schema):
+        return []
+    from headwater.kube.schema.cel.rules import check_rules
+
+    return check_rules(schema, path)
 
 
 def check_structural(schema: Any, path: str) -> list[Cause]:
