@@ -1,9 +1,13 @@
 """The main job: a real pipeline on real data with the unchanged SDK, and what is left to look at afterwards."""
 
+import asyncio
 import json
 import urllib.request
 
 import pytest
+
+from headwater.kube.client.http import HttpClient
+from headwater.kube.meta.resources import PODS
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -42,4 +46,12 @@ def test_a_second_demo_is_answered_from_cache(demo, running):
 
 
 def test_nothing_of_the_demo_keeps_running(demo, running):
-    assert "Running" not in running.kubectl("get", "pods", "--all-namespaces").stdout
+    assert not asyncio.run(phases_of_pods(running)) & {"Pending", "Running"}
+
+
+async def phases_of_pods(running) -> set[str]:
+    client = HttpClient.from_kubeconfig(running.home / "kubeconfig")
+    try:
+        return {pod["status"]["phase"] for pod in (await client.list(PODS)).items}
+    finally:
+        await client.close()
