@@ -107,8 +107,8 @@ def test_logs_follow_from_the_end(running):
     assert 0 < len(said.splitlines()) <= 5
 
 
-def test_version(running):
-    assert running.run("version", check=False).returncode == 2  # takes no data directory
+def test_version_takes_no_data_directory(running):
+    assert running.run("version", check=False).returncode == 2
 
 
 def test_reset_asks_and_then_leaves_nothing(stopped):

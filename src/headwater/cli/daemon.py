@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headwater.cli.home import Home, Ports
+from headwater.cli.tail import tail
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 45.0
+_LINES_SHOWN = 8
 
 
 class DaemonError(Exception):
@@ -35,18 +37,25 @@ class FirstLogin:
     password: str
 
 
-def check_port(port: int, option: str) -> None:
-    """Raise ``DaemonError`` when something listens on the port, or when this user may not."""
+def port_problem(port: int) -> OSError | None:
+    """Return what keeps this user from listening on the port; None when nothing does."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise DaemonError(
-                    f"Port {port} is taken by another program; choose a free one with {option}."
-                ) from None
-            raise DaemonError(f"Port {port} cannot be used ({error.strerror}); choose another with {option}.") from None
+            return error
+    return None
+
+
+def check_port(port: int, option: str) -> None:
+    """Raise ``DaemonError`` when something listens on the port, or when this user may not."""
+    problem = port_problem(port)
+    if problem is None:
+        return
+    if problem.errno == errno.EADDRINUSE:
+        raise DaemonError(f"Port {port} is taken by another program; choose a free one with {option}.")
+    raise DaemonError(f"Port {port} cannot be used ({problem.strerror}); choose another with {option}.")
 
 
 def start(home: Home, ports: Ports) -> FirstLogin | None:
@@ -82,7 +91,7 @@ def read_ready(descriptor: int, process: "subprocess.Popen[bytes]", home: Home) 
             raise DaemonError(f"Headwater was not ready after {START_TIMEOUT:.0f} s; its log is {home.log}.")
         chunk = os.read(descriptor, 4096)
         if not chunk:
-            raise DaemonError(f"Headwater ended while it started; its log, {home.log}, ends:\n{_tail(home.log)}")
+            raise DaemonError(f"Headwater ended while it started; its log, {home.log}, ends:\n{_end_of(home.log)}")
         received += chunk
     message = json.loads(received)
     if "error" in message:
@@ -121,7 +130,7 @@ def resident_bytes(pid: int) -> int | None:
         return None
 
 
-def _tail(path: Path, lines: int = 8) -> str:
+def _end_of(log: Path) -> str:
     with contextlib.suppress(OSError):
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+        return "".join(tail(log, _LINES_SHOWN, follow=False)).rstrip("\n")
     return ""

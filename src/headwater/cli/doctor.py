@@ -1,14 +1,22 @@
-"""What this machine offers to the platform, and what to do about what it does not."""
+"""What this machine offers to the platform, and what to do about what it does not.
 
+Looking is apart from judging: each ``judge_…`` turns a plain fact into a finding.
+"""
+
+import os
 import shutil
-import socket
 import sqlite3
 import sys
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from headwater.cli.daemon import port_problem
 from headwater.cli.home import Home
+
+if TYPE_CHECKING:
+    from headwater.cluster.node import Tier
 
 _SPACE_WARN = 5 * 2**30
 _SPACE_FAIL = 200 * 2**20
@@ -39,43 +47,46 @@ class Finding:
 
 def examine(home: Home) -> list[Finding]:
     """Look at everything that the platform depends on. Changes nothing."""
-    return [_python(), _sqlite(), _home(home.path), _space(home.path), *_ports(home), _isolation(), _uv(), _kubectl()]
+    from headwater.cluster.node import probe
+
+    there = _nearest_existing(home.path)
+    return [
+        Finding("Python", Verdict.OK, f"{'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}"),
+        judge_sqlite(sqlite3.sqlite_version_info),
+        _home(home.path, there),
+        judge_space(shutil.disk_usage(there).free),
+        *_ports(home),
+        judge_isolation(probe()),
+        _uv(),
+        _kubectl(),
+    ]
 
 
-def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("Python", Verdict.OK, f"{version} at {sys.executable}")
+def _nearest_existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
 
 
-def _sqlite() -> Finding:
-    if sqlite3.sqlite_version_info < (3, 35):
-        return Finding(
-            "SQLite",
-            Verdict.FAIL,
-            f"{sqlite3.sqlite_version} is too old",
-            "Use a Python built with SQLite 3.35 or newer.",
-        )
-    return Finding("SQLite", Verdict.OK, sqlite3.sqlite_version)
+def judge_sqlite(version: tuple[int, ...]) -> Finding:
+    """Judge the SQLite that this Python was built with."""
+    text = ".".join(map(str, version))
+    if version < (3, 35):
+        remedy = "Use a Python built with SQLite 3.35 or newer."
+        return Finding("SQLite", Verdict.FAIL, f"{text} is too old", remedy)
+    return Finding("SQLite", Verdict.OK, text)
 
 
-def _home(path: Path) -> Finding:
-    existing = path
-    while not existing.exists():
-        existing = existing.parent
-    import os
-
-    if not os.access(existing, os.W_OK | os.X_OK):
-        return Finding("Data", Verdict.FAIL, f"{existing} is not writable", "Choose another directory with --home.")
+def _home(path: Path, there: Path) -> Finding:
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Finding("Data", Verdict.FAIL, f"{there} is not writable", "Choose another directory with --home.")
     if path.exists() and path.stat().st_mode & 0o077:
         return Finding("Data", Verdict.WARN, f"{path} is open to other users", f"chmod 700 {path}")
     return Finding("Data", Verdict.OK, f"{path}{'' if path.exists() else ' (will be created)'}")
 
 
-def _space(path: Path) -> Finding:
-    existing = path
-    while not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free
+def judge_space(free: int) -> Finding:
+    """Judge the bytes that are left on the data directory's disk."""
     text = f"{free / 2**30:.1f} GiB free"
     if free < _SPACE_FAIL:
         return Finding("Disk", Verdict.FAIL, text, "Free some space, or choose another directory with --home.")
@@ -90,21 +101,17 @@ def _ports(home: Home) -> list[Finding]:
     last = home.ports()
     findings = []
     for port, option in ((last.gateway, "--gateway-port"), (last.api, "--api-port")):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-                findings.append(Finding("Port", Verdict.OK, f"{port} is free"))
-            except OSError as error:
-                remedy = f"Start with `headwater up {option} PORT`."
-                findings.append(Finding("Port", Verdict.WARN, f"{port}: {error.strerror}", remedy))
+        problem = port_problem(port)
+        if problem is None:
+            findings.append(Finding("Port", Verdict.OK, f"{port} is free"))
+        else:
+            remedy = f"Start with `headwater up {option} PORT`."
+            findings.append(Finding("Port", Verdict.WARN, f"{port}: {problem.strerror}", remedy))
     return findings
 
 
-def _isolation() -> Finding:
-    from headwater.cluster.node import probe
-
-    tier = probe()
+def judge_isolation(tier: "Tier") -> Finding:
+    """Judge how far pods can be kept apart."""
     if tier.name == "sandboxed":
         return Finding("Isolation", Verdict.OK, "sandboxed: pods have their own files, processes and host name")
     remedy = (

@@ -15,6 +15,7 @@ from pathlib import Path
 DEFAULT_GATEWAY_PORT = 8080
 DEFAULT_API_PORT = 6443
 _LOCK_ATTEMPTS = 10
+_LOCK_PAUSE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class Home:
                 if attempt == _LOCK_ATTEMPTS - 1:
                     os.close(descriptor)
                     return None
-                time.sleep(0.02)
+                time.sleep(_LOCK_PAUSE)
         os.truncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
         return descriptor
@@ -130,12 +131,17 @@ class Home:
         path = self._run / "lock"
         if not path.exists():
             return None
-        with path.open("r+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(file.read() or 0)
-        return None
+        for _ in range(_LOCK_ATTEMPTS):
+            with path.open("r+") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if pid := file.read():
+                        return int(pid)
+                else:
+                    return None
+            time.sleep(_LOCK_PAUSE)  # it has the lock and has not said yet who it is
+        raise BlockingIOError(f"{path} is held by a process that does not say which it is")
 
     def running(self) -> Running | None:
         """Return what the running platform wrote of itself; None when it is not running or not yet ready."""

@@ -7,11 +7,12 @@ user can mend is one sentence on standard error and exit status 1; a traceback h
 import json
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -59,7 +60,7 @@ def one_sentence() -> Iterator[None]:
         fail(f"{error.strerror or error}{where}.")
 
 
-def fail(message: str, status: int = 1) -> None:
+def fail(message: str, status: int = 1) -> NoReturn:
     """Print one sentence on standard error and exit."""
     typer.echo(f"headwater: {message}", err=True)
     raise typer.Exit(status)
@@ -70,7 +71,6 @@ def require_running(home: Home) -> Running:
     state = home.running()
     if state is None:
         fail("Headwater is not running; start it with `headwater up`.", NOT_RUNNING)
-        raise AssertionError
     return state
 
 
@@ -116,8 +116,6 @@ def up(
 
 
 def _wait_ready(home: Home) -> Running:
-    import time
-
     deadline = time.monotonic() + daemon.START_TIMEOUT
     while time.monotonic() < deadline:
         state = home.running()
@@ -209,7 +207,7 @@ def status(
 
 @app.command()
 def doctor(home: HomeOption = None) -> None:
-    """Check what this machine offers, and say what is missing."""
+    """Check what this machine offers, and say what is missing and how to mend it."""
     from headwater.cli.doctor import examine
 
     findings = examine(Home.of(home))
@@ -226,7 +224,7 @@ def kubeconfig(
     home: HomeOption = None,
     path: Annotated[bool, typer.Option("--path", help="Print where the file lies instead of what is in it.")] = False,
 ) -> None:
-    """Print the kubeconfig of the platform's administrator."""
+    """Print the kubeconfig: what kubectl needs to reach the platform, as its administrator."""
     place = Home.of(home)
     with one_sentence():
         if not place.kubeconfig.exists():

@@ -1,5 +1,6 @@
 """Reading the end of a file that may still grow."""
 
+import codecs
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,13 @@ _BLOCK = 64 * 1024
 
 def tail(path: Path, lines: int, *, follow: bool) -> Iterator[str]:
     """Yield the last lines of a text file and, when asked to follow, whatever is added, for ever."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     with path.open("rb") as file:
         file.seek(_start_of_last(path, lines))
         while True:
             piece = file.read(_BLOCK)
             if piece:
-                yield piece.decode(errors="replace")
+                yield decoder.decode(piece)
             elif follow:
                 time.sleep(_PAUSE)
             else:
