@@ -1,10 +1,12 @@
 """A node agent on a real API in the process of the test, with real processes, on both tiers of isolation."""
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -53,7 +55,24 @@ def home() -> Iterator[Path]:
     """A home with a short path, as homes have; what is left in it is removed."""
     path = Path(tempfile.mkdtemp(prefix="hw-"))
     yield path
-    shutil.rmtree(path, ignore_errors=True)
+    try:
+        assert not _processes_below(path), "a test leaves no process behind"
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _processes_below(path: Path) -> list[str]:
+    """Return the processes whose working directory lies below a path, once they have had a moment to end."""
+    for _ in range(100):
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (process / "cwd").readlink().is_relative_to(path):
+                    found.append((process / "cmdline").read_text().replace("\0", " "))
+        if not found:
+            break
+        time.sleep(0.02)
+    return found
 
 
 class Cluster:
@@ -72,7 +91,8 @@ class Cluster:
     async def start_agent(self) -> None:
         self.informers = Informers(self.client)
         self.informers.start()
-        settings = NodeSettings(isolation=self.isolation, **self.settings)
+        tier = Tier("sandboxed") if self.isolation == "sandboxed" else Tier("plain", "asked for")
+        settings = NodeSettings(tier=tier, **self.settings)
         self.agent = NodeAgent(
             self.client,
             self.informers,
@@ -121,17 +141,12 @@ class Cluster:
     ) -> Object:
         """Return the pod once it is so."""
         last: Object = {}
-        async with asyncio.timeout(seconds) as limit:
-            try:
-                while True:
-                    last = await self.get(name, namespace)
-                    if what(last):
-                        return last
-                    await asyncio.sleep(0.005)
-            except TimeoutError:
-                pass
-            finally:
-                limit.reschedule(None)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            last = await self.get(name, namespace)
+            if what(last):
+                return last
+            await asyncio.sleep(0.005)
         raise AssertionError(f"not so within {seconds} s: {last.get('status')}; events {await self.events(name)}")
 
     async def ended(self, name: str = "p", namespace: str = "default") -> Object:
@@ -141,6 +156,17 @@ class Cluster:
 
     async def running(self, name: str = "p", namespace: str = "default") -> Object:
         return await self.until(lambda pod: (pod.get("status") or {}).get("phase") == "Running", name, namespace)
+
+    async def waiting(self, name: str = "p") -> Object:
+        """Return what the pod's first container waits for, once that is known."""
+
+        def state(pod: Object) -> Object:
+            statuses = (pod.get("status") or {}).get("containerStatuses") or [{"state": {}}]
+            found: Object = statuses[0]["state"].get("waiting") or {}
+            return found
+
+        pod = await self.until(lambda p: state(p).get("reason", "ContainerCreating") != "ContainerCreating", name)
+        return state(pod)
 
     async def gone(self, name: str = "p", namespace: str = "default", seconds: float = 15) -> None:
         async with asyncio.timeout(seconds):

@@ -97,8 +97,7 @@ async def test_variables(cluster: Cluster) -> None:
 async def test_a_missing_config_map_is_waited_for(cluster: Cluster) -> None:
     env = [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "later", "key": "a"}}}]
     await cluster.run(command="echo $A", container={"env": env})
-    pod = await cluster.until(lambda p: (p.get("status") or {}).get("containerStatuses"))
-    waiting = pod["status"]["containerStatuses"][0]["state"]["waiting"]
+    waiting = await cluster.waiting()
     assert waiting == {"reason": "CreateContainerConfigError", "message": 'configmap "later" not found'}
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "later"}, "data": {"a": "here"}}
     await cluster.client.create(CONFIG_MAPS, config, "default")
@@ -108,9 +107,7 @@ async def test_a_missing_config_map_is_waited_for(cluster: Cluster) -> None:
 
 async def test_an_unknown_image_says_what_to_add(cluster: Cluster) -> None:
     await cluster.run(container={"image": "example.com/me/thing:1"})
-    pod = await cluster.until(lambda p: (p.get("status") or {}).get("containerStatuses"))
-    assert pod["status"]["phase"] == "Pending"
-    waiting = pod["status"]["containerStatuses"][0]["state"]["waiting"]
+    waiting = await cluster.waiting()
     assert waiting["reason"] == "ErrImagePull"
     path = cluster.home / "config" / "images.yaml"
     assert f'add to {path}:\n\nimages:\n  "example.com/me/thing:1":\n    python:' in waiting["message"]
@@ -324,7 +321,7 @@ async def test_stopping_the_node_ends_its_pods(cluster: Cluster) -> None:
     await cluster.run(command="trap '' TERM; while :; do sleep 0.05; done")
     pod = await cluster.running()
     shim = cluster.agent._workers[pod["metadata"]["uid"]].process.pid  # type: ignore[union-attr]
-    cluster.agent.settings = type(cluster.agent.settings)(isolation=cluster.isolation, shutdown_grace=0.2)
+    cluster.agent.settings = type(cluster.agent.settings)(shutdown_grace=0.2)
     await cluster.agent.stop(kill_pods=True)
     assert not alive(shim)
     pod = await cluster.get()

@@ -47,8 +47,7 @@ async def test_a_pod_waits_for_space_and_says_so(small: tuple[Cluster, Disk]) ->
     cluster, disk = small
     disk.fill()
     await cluster.run(command="echo at last")
-    pod = await cluster.until(lambda p: (p.get("status") or {}).get("containerStatuses"))
-    waiting = pod["status"]["containerStatuses"][0]["state"]["waiting"]
+    waiting = await cluster.waiting()
     assert waiting["reason"] == "CreateContainerError"
     assert "no space left on device; free some space, the pod is then started by itself" in waiting["message"]
     assert "no space left" in await cluster.event("Failed")

@@ -162,16 +162,14 @@ async def test_requirements_of_the_image_map_must_be_there(cluster: Cluster, ind
     assert await cluster.logs() == "1\n"
     path.write_text(text.replace('["hwone"]', '["hwnone"]'))
     await cluster.run("q", container={"image": "mine"})
-    pod = await cluster.until(lambda p: (p.get("status") or {}).get("containerStatuses"), "q")
-    waiting = pod["status"]["containerStatuses"][0]["state"]["waiting"]
+    waiting = await cluster.waiting("q")
     assert waiting["reason"] == "ErrImagePull"
     assert "hwnone" in waiting["message"]
 
 
 async def test_a_python_that_is_not_there(cluster: Cluster) -> None:
     await cluster.run("old", command="true", container={"image": "python:2.7"})
-    pod = await cluster.until(lambda p: (p.get("status") or {}).get("containerStatuses"), "old")
-    assert "no Python 2.7" in pod["status"]["containerStatuses"][0]["state"]["waiting"]["message"]
+    assert "no Python 2.7" in (await cluster.waiting("old"))["message"]
     newest = max(find_pythons())
     await cluster.run("new", command="python3 -V", container={"image": "python:3.99"})
     await cluster.ended("new")

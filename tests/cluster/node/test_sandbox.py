@@ -199,7 +199,7 @@ async def test_a_volume_whose_source_vanished(sandbox: Cluster) -> None:
 async def test_the_security_context(sandbox: Cluster) -> None:
     if not ROOT:
         await sandbox.run(command="true", securityContext={"runAsUser": 1000})
-        assert "does not run as root" in await sandbox.event("SecurityContextNotHonoured")
+        assert "does not run as root" in await sandbox.event("NotHonoured")
         return
     context = {"runAsUser": 1000, "runAsGroup": 2000, "fsGroup": 3000}
     text = await output(sandbox, "id -u; id -g; id -G; touch /tmp/x && echo ok", securityContext=context)
@@ -210,8 +210,7 @@ async def test_the_security_context(sandbox: Cluster) -> None:
     )  # fmt: skip
     assert text == "no\nno\n"
     await sandbox.run("never", command="true", container={"securityContext": {"runAsNonRoot": True}})
-    pod = await sandbox.until(lambda p: (p.get("status") or {}).get("containerStatuses"), "never")
-    assert pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CreateContainerConfigError"
+    assert (await sandbox.waiting("never"))["reason"] == "CreateContainerConfigError"
 
 
 async def test_rights_are_few(sandbox: Cluster) -> None:

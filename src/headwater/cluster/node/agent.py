@@ -43,6 +43,8 @@ class NodeSettings:
 
     isolation: str | None = None
     """``plain``: no sandboxes. Empty: the best there is. None: as the environment variable says."""
+    tier: Tier | None = None
+    """The level that an earlier probe found, to do without another one."""
     allowed_host_paths: tuple[Path, ...] = ()
     """``hostPath`` volumes at or below these are granted; all others are refused."""
     most_pods: int = 250
@@ -101,7 +103,7 @@ class NodeAgent:
         Raises ``StatusError`` when the API refuses the node and ``OSError`` when the home cannot be written.
         """
         self._layout.create()
-        self._tier = await asyncio.to_thread(probe, self.settings.isolation)
+        self._tier = self.settings.tier or await asyncio.to_thread(probe, self.settings.isolation)
         if not self._tier.sandboxed:
             log.warning("pods run as plain processes, not isolated from one another: %s", self._tier.reason)
         capacity = registration.allocatable(self._layout.home, self.settings.most_pods)

@@ -202,12 +202,23 @@ def identity_of(placement: Placement, container: Container) -> Identity:
             result.not_honoured.append("runAsUser, runAsGroup and groups: the platform does not run as root")
         result.uid = result.gid = None
         result.groups = []
+    result.not_honoured += _not_built(placement.pod["spec"], container)
     if not placement.sandboxed and result.read_only_root:
         result.not_honoured.append("readOnlyRootFilesystem: pods are not sandboxed here")
     for name, value in (("uid", result.uid), ("gid", result.gid)):
         if value is not None and not 0 <= value < 65536:
             raise ConfigError(f"securityContext: {name} {value} is out of the range 0 to 65535 that a pod has here")
     return result
+
+
+def _not_built(spec: Mapping[str, Any], container: Container) -> list[str]:
+    """Return what the pod asks for and this node does not do yet: it runs without, and says so."""
+    wanted = [
+        *(name for name in ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle") if container.get(name)),
+        *(name for name in ("stdin", "tty") if container.get(name)),
+        *(name for name in ("shareProcessNamespace", "hostPID", "hostIPC") if spec.get(name)),
+    ]
+    return [f"{', '.join(wanted)}: not built yet, the container runs without"] if wanted else []
 
 
 def _capability(text: str) -> str:
@@ -239,8 +250,10 @@ def _volume_mounts(placement: Placement, container: Container, variables: Mappin
 
 
 def _platform_mounts(placement: Placement, resolved: Resolved) -> list[dict[str, Any]]:
-    """Return the mounts of what the platform itself brings: the environment, its interpreter, the name resolver."""
+    """Return the mounts of what the platform itself brings: the environment, its interpreter, names of hosts."""
     mounts: list[dict[str, Any]] = []
+    if placement.pod["spec"].get("hostAliases"):
+        mounts.append({"source": str(_hosts_file(placement)), "target": "/etc/hosts", "read_only": True})
     environment = resolved.environment
     if environment is not None:
         paths = [path for path in dict.fromkeys((environment.path, environment.prefix)) if _hidden(path, placement)]
@@ -251,6 +264,20 @@ def _platform_mounts(placement: Placement, resolved: Resolved) -> list[dict[str,
     if resolver.is_symlink() and not _visible(resolver.resolve()):
         mounts.append({"source": str(resolver.resolve()), "target": str(resolver.resolve()), "read_only": True})
     return mounts
+
+
+def _hosts_file(placement: Placement) -> Path:
+    """Write the machine's host names with the pod's own aliases behind them."""
+    aliases = placement.pod["spec"]["hostAliases"]
+    lines = [" ".join((alias["ip"], *alias.get("hostnames", ()))) for alias in aliases]
+    try:
+        machine = Path("/etc/hosts").read_text().rstrip("\n")
+    except OSError:
+        machine = "127.0.0.1 localhost"
+    path = placement.directory.path / "hosts"
+    path.write_text("\n".join((machine, *lines, "")))
+    path.chmod(0o644)
+    return path
 
 
 def _visible(path: Path) -> bool:

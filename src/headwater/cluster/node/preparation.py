@@ -97,7 +97,7 @@ class Preparation:
             raise blocked_by_disk(error, str(root.parent), name) from error
         if start.attempt == 0:
             for refused in identity.not_honoured:
-                self._say("Warning", "SecurityContextNotHonoured", refused, name)
+                self._say("Warning", "NotHonoured", refused, name)
         return spec
 
     def placement(self) -> Placement:

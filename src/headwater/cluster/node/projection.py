@@ -84,7 +84,7 @@ def write_files(directory: Path, files: Files, owner: int | None) -> bool:
     for entry in directory.iterdir():
         if entry.is_symlink() and not entry.name.startswith("..") and entry.name not in tops:
             entry.unlink()
-    if former is not None:
+    if former is not None and former.name != fresh.name:
         shutil.rmtree(directory / former, ignore_errors=True)
     return True
 
