@@ -103,14 +103,17 @@ class NodeAgent:
         Raises ``StatusError`` when the API refuses the node and ``OSError`` when the home cannot be written.
         """
         self._layout.create()
-        self._tier = self.settings.tier or await asyncio.to_thread(probe, self.settings.isolation)
-        if not self._tier.sandboxed:
-            log.warning("pods run as plain processes, not isolated from one another: %s", self._tier.reason)
+        tier = self.settings.tier
+        if tier is None:
+            tier = await asyncio.to_thread(probe, self.settings.isolation)
+        self._tier = tier
+        if not tier.sandboxed:
+            log.warning("pods run as plain processes, not isolated from one another: %s", tier.reason)
         capacity = registration.allocatable(self._layout.home, self.settings.most_pods)
-        self._services = self._make_services(self._tier, capacity)
+        self._services = self._make_services(tier, capacity)
         self._services.runtime.start()
         await self._services.blanks.start()
-        node = registration.node_object(self.node_name, self._tier, capacity, self.settings.address, self.clock)
+        node = registration.node_object(self.node_name, tier, capacity, self.settings.address, self.clock)
         node = await registration.register(self._client, node)
         self._heartbeat = asyncio.create_task(self._beat(node), name="node heartbeat")
         informer = self._informers.informer(PODS)
