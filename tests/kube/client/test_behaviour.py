@@ -350,14 +350,6 @@ async def test_a_patch_with_an_old_revision_conflicts(client: Client) -> None:
     assert raised.value.reason == "Conflict"
 
 
-async def test_server_side_apply_says_that_it_is_not_built(client: Client) -> None:
-    with pytest.raises(StatusError) as raised:
-        await client.patch(
-            CONFIG_MAPS, "a", config_map("a"), "default", patch_type=PatchType.APPLY, field_manager="test"
-        )
-    assert raised.value.code == 501
-
-
 # --- status, generation, scale, binding ------------------------------------------------------------------------
 
 

@@ -38,8 +38,13 @@ class WriteOptions:
     dry_run: bool = False
     field_validation: Literal["Strict", "Warn", "Ignore"] = "Warn"
     field_manager: str = ""
+    """Who the caller says it is; server-side apply must be told."""
+    agent: str = "headwater"
+    """What the caller is taken for otherwise: over HTTP the first part of its ``User-Agent``."""
     force: bool = False
-    """For server-side apply."""
+    """For server-side apply: take over what others own."""
+    created: bool = False
+    """Set by an apply that found nothing and made the object."""
     warnings: Warnings = field(default_factory=list)
     user: User = ANONYMOUS
     """Who asks, for admission; ``Api`` sets it."""

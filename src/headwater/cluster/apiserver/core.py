@@ -20,6 +20,7 @@ from headwater.cluster.apiserver.definitions import Definitions
 from headwater.cluster.apiserver.kinds import builtin_kinds
 from headwater.cluster.apiserver.metadata import check_body
 from headwater.cluster.apiserver.nodes import NodeAccess
+from headwater.cluster.apiserver.ownership import applied, check_config, check_manager
 from headwater.cluster.apiserver.patching import apply_patch, check_patch
 from headwater.cluster.apiserver.registry import VIRTUAL_VERBS, Registry, Served
 from headwater.cluster.apiserver.schemas import decode
@@ -41,6 +42,7 @@ from headwater.kube.meta.errors import (
 from headwater.kube.meta.objects import Object
 from headwater.kube.meta.resources import NAMESPACES, PODS, Resource
 from headwater.kube.meta.time import Clock, SystemClock
+from headwater.kube.patch.apply import Writer
 
 __all__ = ["Api", "SubresourceCall", "SubresourceHandler", "VirtualHandler"]
 
@@ -255,6 +257,7 @@ class Api:
         options.user = user
         served = self._allow(user, "create", resource, subresource, namespace, name)
         self._check_home(served, namespace)
+        check_manager(options, "CreateOptions")
         if subresource is not None:
             return await self._create_subresource(user, served, namespace, name, subresource, obj, options)
         if served.deprecated:
@@ -280,6 +283,7 @@ class Api:
         options.user = user
         served = self._allow(user, "update", resource, subresource, namespace, name)
         self._check_home(served, namespace)
+        check_manager(options, "UpdateOptions")
         if not name:
             raise bad_request("the object has no name")
         if served.deprecated:
@@ -313,7 +317,10 @@ class Api:
         options.user = user
         served = self._allow(user, "patch", resource, subresource, namespace, name)
         self._check_home(served, namespace)
+        check_manager(options, "PatchOptions", patch_type)
         check_patch(served, patch, patch_type)
+        if patch_type is PatchType.APPLY and subresource in (None, "status", "scale"):
+            return await self._apply(user, served, namespace, name, patch, subresource or "", options)
         if subresource == "scale":
             scale = subresources.SCALE
 
@@ -321,7 +328,7 @@ class Api:
                 wanted = apply_patch(scale, subresources.scale_of(served, current.object), patch, patch_type)
                 return subresources.apply_scale(served, current.copy(), wanted)
 
-            document = await self._writing.change(served, namespace, name, rescale, options)
+            document = await self._writing.change(served, namespace, name, rescale, options, subresource="scale")
             return Document.of(subresources.scale_of(served, document.object), document.revision)
         if subresource not in (None, "status"):
             raise method_not_allowed(resource.group, f"{resource.plural}/{subresource}", "patch")
@@ -391,6 +398,42 @@ class Api:
         if served.resource.namespaced and not namespace:
             raise bad_request(f"an empty namespace may not be used to change {served.resource.group_resource}")
 
+    async def _apply(
+        self,
+        user: User,
+        served: Served,
+        namespace: str,
+        name: str,
+        config: Any,
+        subresource: str,
+        options: WriteOptions,
+    ) -> Document:
+        """Apply a configuration on the server: to the object, its status or its scale."""
+        resource = served.resource
+        if subresource == "scale":
+            wanted = check_config(subresources.SCALE, config)
+            config = subresources.apply_scale(served, {"metadata": dict(wanted["metadata"])}, wanted)
+        else:
+            config = check_config(resource, config)
+
+        def change(live: Document | None, writer: Writer) -> Object:
+            return applied(
+                served, None if live is None else live.object, config, writer, name=name, force=options.force
+            )
+
+        document = await self._writing.apply(
+            served,
+            namespace,
+            name,
+            change,
+            options,
+            subresource=subresource,
+            allow_create=lambda: self.authorize(user, "create", resource, None, namespace, name),
+        )
+        if subresource == "scale":
+            return Document.of(subresources.scale_of(served, document.object), document.revision)
+        return document
+
     async def _call(self, served: Served, subresource: str, call: SubresourceCall) -> Document:
         handler = self._subresources.get((served.resource.group_resource, subresource))
         if handler is None:
@@ -442,6 +485,7 @@ class Api:
                 name,
                 lambda current: subresources.apply_scale(served, current.copy(), body),
                 options,
+                subresource="scale",
             )
             return Document.of(subresources.scale_of(served, document.object), document.revision)
         if served.resource == NAMESPACES and subresource == "finalize":

@@ -148,6 +148,8 @@ class LocalClient:
         force: bool = False,
     ) -> Object:
         """Change part of an object."""
+        if patch_type is PatchType.APPLY and not field_manager:
+            field_manager = "headwater"
         document = await self._api.patch(
             self._user,
             resource,

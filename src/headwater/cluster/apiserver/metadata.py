@@ -1,7 +1,7 @@
 """What the server itself writes into an object's metadata, and what a caller may not change there.
 
 Pure functions on plain objects, by the rules of ``k8s.io/apiserver/pkg/registry/rest`` (``BeforeCreate``,
-``BeforeUpdate``). ``metadata.managedFields`` is not kept yet; what a caller sends of it is dropped.
+``BeforeUpdate``). ``metadata.managedFields`` is kept by ``ownership``.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ from headwater.kube.meta.objects import Object, name_of, uid_of
 from headwater.kube.meta.time import format_time
 
 _SERVER_OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
-_NOT_KEPT = ("selfLink", "managedFields")
+_NOT_KEPT = ("selfLink",)
 
 
 def check_body(served: Served, obj: Any, namespace: str, name: str = "") -> Object:

@@ -5,7 +5,7 @@ from typing import Any
 from headwater.cluster.apiserver.registry import Served
 from headwater.cluster.apiserver.schemas import builtin_schema
 from headwater.kube.client import PatchType
-from headwater.kube.meta.errors import StatusError, bad_request, not_implemented, unsupported_media_type
+from headwater.kube.meta.errors import StatusError, bad_request, unsupported_media_type
 from headwater.kube.meta.objects import Object
 from headwater.kube.meta.resources import Resource
 from headwater.kube.patch import PatchError, json_patch, merge_patch, strategic_merge
@@ -13,11 +13,6 @@ from headwater.kube.patch import PatchError, json_patch, merge_patch, strategic_
 
 def check_patch(served: Served, patch: Any, patch_type: PatchType) -> None:
     """Raise ``StatusError`` 400, 415 or 501 for a patch that cannot be applied to anything of the kind."""
-    if patch_type is PatchType.APPLY:
-        raise not_implemented(
-            "server-side apply (application/apply-patch+yaml) is not built yet: apply on the client's side, "
-            "for example `kubectl apply` without --server-side"
-        )
     if patch_type is PatchType.STRATEGIC and served.custom:
         raise unsupported_media_type(
             "the body of the request was in an unknown format - accepted media types include: "

@@ -7,11 +7,11 @@ no revision is not bothered with a conflict: the write is decided anew.
 import asyncio
 import random
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, cast
 
 import orjson
 
-from headwater.cluster.apiserver import crds
+from headwater.cluster.apiserver import crds, ownership
 from headwater.cluster.apiserver.admission import Admission, AdmissionRequest
 from headwater.cluster.apiserver.answers import DeleteOptions, DocumentList, Warnings, WriteOptions
 from headwater.cluster.apiserver.conversion import present, to_storage
@@ -25,7 +25,7 @@ from headwater.cluster.apiserver.metadata import (
 )
 from headwater.cluster.apiserver.reading import find, key_of, list_documents
 from headwater.cluster.apiserver.registry import Registry, Served
-from headwater.cluster.apiserver.schemas import decode
+from headwater.cluster.apiserver.schemas import check_rules, decode
 from headwater.cluster.apiserver.selection import Selection
 from headwater.cluster.store.documents import Document
 from headwater.cluster.store.errors import RevisionMismatch, StoreClosed, WriteRefused
@@ -42,7 +42,8 @@ from headwater.kube.meta.errors import (
 from headwater.kube.meta.names import generate_name
 from headwater.kube.meta.objects import Object, name_of, uid_of
 from headwater.kube.meta.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES
-from headwater.kube.meta.time import Clock
+from headwater.kube.meta.time import Clock, format_time
+from headwater.kube.patch.apply import Entry, Writer
 from headwater.kube.schema import defaults, rules
 
 _ATTEMPTS = 100
@@ -56,6 +57,9 @@ _ORPHAN_WARNING = (
 
 Change = Callable[[Document], Object]
 """From the current state, in the version that was asked for, to the wanted object, which is the call's own."""
+
+Marks = Callable[[Object], list[Entry]]
+"""From the decoded new state to its entries of ``metadata.managedFields``."""
 
 Part = Literal["object", "status", "all"]
 """What of the wanted object is taken: all but the status, the status alone, or everything."""
@@ -80,8 +84,10 @@ class Writing:
         self._rng = rng
         self._new_uid = new_uid
 
-    async def create(self, served: Served, namespace: str, obj: Object, options: WriteOptions) -> Document:
-        """Create an object. Raises ``StatusError``."""
+    async def create(
+        self, served: Served, namespace: str, obj: Object, options: WriteOptions, *, applied: bool = False
+    ) -> Document:
+        """Create an object; an ``applied`` one knows its managers already. Raises ``StatusError``."""
         if served.terminating:
             resource = served.resource
             raise StatusError(405, "MethodNotAllowed", f"{resource.group_resource}: its definition is being deleted")
@@ -91,12 +97,18 @@ class Writing:
         prepare_create(served, obj, uid=self._new_uid(), now=self._clock.now())
         if prefix and isinstance(prefix, str):
             obj["metadata"]["name"] = generate_name(prefix, self._rng)
-        obj = to_storage(served, decode(served, obj, options))
+        entries = obj["metadata"].pop("managedFields", None)
+        obj = decode(served, obj, options)
+        if not applied:
+            entries = ownership.of_creation(served, obj, entries, self._writer(served, options))
+        if entries:
+            obj["metadata"]["managedFields"] = entries
+        obj = to_storage(served, obj)
         defaults.prepare_create(served.resource.group, served.resource.kind, obj)
         request = _request(options, "CREATE", served, obj, None)
         await self._admission.mutate(request)
         obj = request.obj or obj
-        self._refuse(served, obj, rules.validate_create(served.resource, obj))
+        self._refuse(served, obj, rules.validate_create(served.resource, obj) + check_rules(served, obj, None))
         if served.resource == CUSTOM_RESOURCE_DEFINITIONS:
             self._refuse(served, obj, crds.validate(obj))
             crds.accept(obj, None, self._registry, self._clock.now())
@@ -120,9 +132,15 @@ class Writing:
         options: WriteOptions,
         *,
         part: Part = "object",
+        subresource: str = "",
+        applied: bool = False,
         needs_revision: bool = False,
     ) -> Document:
-        """Replace an object by what ``change`` makes of it. Raises ``StatusError``."""
+        """Replace an object by what ``change`` makes of it. Raises ``StatusError``.
+
+        The manager of what changes is recorded under the ``subresource``, but not with ``part="all"``; what was
+        ``applied`` knows its managers already.
+        """
         resource = served.resource
         for _ in range(_ATTEMPTS):
             current = find(self._store, served, namespace, name)
@@ -134,6 +152,7 @@ class Writing:
                 raise invalid(resource.group, resource.kind, name, [cause])
             if revision and revision != str(current.revision):
                 raise conflict(resource.group, resource.plural, name)
+            sent = new["metadata"].pop("managedFields", None)
             if part == "status":
                 new = take_status(shown.object, new)
             elif part == "object" and served.has_status:
@@ -144,19 +163,88 @@ class Writing:
                     # Its finalizers go through the subresource of their own.
                     new["spec"] = shown.object.get("spec", {})
             warned = len(options.warnings)
-            document = await self._replace(served, current, new, part, options)
+            marks = self._marks(served, shown.object, sent, options, part, subresource, applied)
+            document = await self._replace(served, current, new, part, options, marks)
             if document is not None:
                 return present(served, document)
             del options.warnings[warned:]
         raise conflict(resource.group, resource.plural, name)
 
+    async def apply(
+        self,
+        served: Served,
+        namespace: str,
+        name: str,
+        change: Callable[[Document | None, Writer], Object],
+        options: WriteOptions,
+        *,
+        subresource: str = "",
+        allow_create: Callable[[], None],
+    ) -> Document:
+        """Apply a configuration on the server, making the object if there is none. Raises ``StatusError``.
+
+        ``allow_create`` raises unless the caller may create; subresources are only applied to what there is.
+        """
+        writer = self._writer(served, options, subresource)
+        for _ in range(_ATTEMPTS):
+            exists = self._store.get(served.bucket, key_of(served, namespace, name)) is not None
+            try:
+                if exists or subresource:
+                    return await self.change(
+                        served,
+                        namespace,
+                        name,
+                        lambda live: change(live, writer),
+                        options,
+                        part="status" if subresource == "status" else "object",
+                        subresource=subresource,
+                        applied=True,
+                    )
+                allow_create()
+                obj = check_body(served, change(None, writer), namespace, name)
+                document = await self.create(served, namespace, obj, options, applied=True)
+            except StatusError as error:
+                # Somebody else was faster, to make it or to remove it: what that means is decided anew.
+                if subresource or error.reason != ("NotFound" if exists else "AlreadyExists"):
+                    raise
+                continue
+            options.created = True
+            return document
+        raise conflict(served.resource.group, served.resource.plural, name)
+
+    def _writer(self, served: Served, options: WriteOptions, subresource: str = "") -> Writer:
+        manager = options.field_manager or options.agent or "unknown"
+        return Writer(manager, served.resource.api_version, format_time(self._clock.now()), subresource)
+
+    def _marks(
+        self,
+        served: Served,
+        old: Object,
+        sent: object,
+        options: WriteOptions,
+        part: Part,
+        subresource: str,
+        applied: bool,
+    ) -> Marks:
+        if applied:
+            return lambda _: cast(list[Entry], sent)
+        if part == "all":
+            return lambda _: cast(list[Entry], old["metadata"].get("managedFields"))
+        writer = self._writer(served, options, "status" if part == "status" else subresource)
+        return lambda new: ownership.of_update(served, old, new, sent, writer)
+
     async def _replace(
-        self, served: Served, current: Document, new: Object, part: Part, options: WriteOptions
+        self, served: Served, current: Document, new: Object, part: Part, options: WriteOptions, marks: Marks
     ) -> Document | None:
         """Store a new state over the current one; ``None`` when somebody else was faster."""
         old = current.object
+        new["metadata"].pop("managedFields", None)
         new = decode(served, new, options)
-        new = to_storage(served, {**new, "metadata": dict(new["metadata"])})
+        new = {**new, "metadata": dict(new["metadata"])}
+        entries = marks(new)
+        if entries:
+            new["metadata"]["managedFields"] = entries
+        new = to_storage(served, new)
         prepare_update(served, old, new)
         request = _request(options, "UPDATE", served, new, old, "status" if part == "status" else "")
         await self._admission.mutate(request)
@@ -166,6 +254,7 @@ class Writing:
         if served.resource == CUSTOM_RESOURCE_DEFINITIONS:
             self._refuse(served, new, crds.validate(new))
             crds.accept(new, old, self._registry, self._clock.now())
+        self._refuse(served, new, check_rules(served, new, old))
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         await self._admission.validate(request)
         if _same(new, old):

@@ -82,7 +82,7 @@ def test_what_is_not_understood_is_refused(read: Any) -> None:
 
 def test_write_options() -> None:
     options = write_options({"dryRun": "All", "fieldValidation": "Strict"}, "kubectl/v1.32 (linux)")
-    assert (options.dry_run, options.field_validation, options.field_manager) == (True, "Strict", "kubectl")
+    assert (options.dry_run, options.field_validation, options.agent) == (True, "Strict", "kubectl")
     assert write_options({}, "").field_validation == "Warn"
 
 

@@ -25,6 +25,7 @@ _OBJECT_VERBS = {
     "PATCH": "patch",
     "DELETE": "delete",
 }
+_LONGEST_AGENT = 128
 _OF_NAMESPACES = frozenset({"status", "finalize"})
 _TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 _FALSE = frozenset({"", "0", "f", "F", "false", "False", "FALSE"})
@@ -113,9 +114,15 @@ def write_options(query: Mapping[str, str], user_agent: str) -> WriteOptions:
     return WriteOptions(
         dry_run=_dry_run([query["dryRun"]] if query.get("dryRun") else []),
         field_validation=cast(Literal["Strict", "Warn", "Ignore"], validation),
-        field_manager=query.get("fieldManager") or user_agent.split("/", 1)[0],
+        field_manager=query.get("fieldManager") or "",
+        agent=_agent(user_agent),
         force=flag(query, "force"),
     )
+
+
+def _agent(user_agent: str) -> str:
+    """Return the name in a ``User-Agent``, as far as it can be a field manager's."""
+    return "".join(char for char in user_agent.split("/", 1)[0] if char.isprintable())[:_LONGEST_AGENT]
 
 
 def delete_options(query: Mapping[str, str], body: Object | None) -> DeleteOptions:

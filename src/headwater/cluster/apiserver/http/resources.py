@@ -206,7 +206,8 @@ class ResourceHandlers:
                 options=options,
             )
         )
-        return await self._one(request, served, document, wanted, warnings=options.warnings)
+        status = 201 if options.created else 200
+        return await self._one(request, served, document, wanted, status=status, warnings=options.warnings)
 
     async def _delete(
         self, request: web.BaseRequest, user: User, served: Served, asked: ResourceRequest
