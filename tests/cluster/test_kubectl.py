@@ -390,3 +390,84 @@ async def test_copying_files(kubectl: Kubectl, tmp_path: Path) -> None:
     back = tmp_path / "back.txt"
     await kubectl("cp", f"default/p:{target}", str(back))
     assert back.read_text() == source.read_text()
+
+
+async def test_autoscale_in_both_versions(kubectl: Kubectl) -> None:
+    await kubectl.apply(deployment("web"))
+    await kubectl("autoscale", "deployment", "web", "--min=1", "--max=5", "--cpu-percent=80")
+    assert "cpu: <unknown>/80%" in await kubectl("get", "hpa")
+    older = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers/web"
+    found = json.loads(await kubectl("get", "--raw", older))
+    assert (found["apiVersion"], found["spec"]["targetCPUUtilizationPercentage"]) == ("autoscaling/v1", 80)
+    newer = json.loads(await kubectl("get", "hpa", "web", "-o", "json"))
+    memory = {"name": "memory", "target": {"type": "AverageValue", "averageValue": "1Gi"}}
+    newer["spec"]["metrics"].append({"type": "Resource", "resource": memory})
+    await kubectl("replace", "-f", "-", stdin=json.dumps(newer))
+    found = json.loads(await kubectl("get", "--raw", older))
+    found["spec"]["maxReplicas"] = 7
+    await kubectl("replace", "--raw", older, "-f", "-", stdin=json.dumps(found))
+    again = json.loads(await kubectl("get", "hpa", "web", "-o", "json"))
+    assert again["spec"]["metrics"] == newer["spec"]["metrics"], "the older version loses nothing of the newer"
+    assert again["spec"]["maxReplicas"] == 7
+
+
+async def test_debug_stores_an_ephemeral_container_and_says_that_it_is_not_started(kubectl: Kubectl) -> None:
+    await kubectl.apply(pod("p"))
+    answer = await kubectl.run("debug", "p", "--image=busybox", "-c", "look", "--profile=general", "--attach=false")
+    assert answer.code == 0
+    assert "Warning: the ephemeral container look is stored, but not started" in answer.err
+    (stored,) = json.loads(await kubectl("get", "pod", "p", "-o", "json"))["spec"]["ephemeralContainers"]
+    assert (stored["name"], stored["image"]) == ("look", "busybox")
+    patch = '{"spec":{"ephemeralContainers":[{"name":"look","image":"other"}]}}'
+    path = ("patch", "pod", "p", "--subresource=ephemeralcontainers", "-p", patch)
+    answer = await kubectl.run(*path)
+    assert answer.code != 0
+
+
+async def test_health_checks_by_name(kubectl: Kubectl) -> None:
+    assert await kubectl("get", "--raw", "/livez/ping") == "ok"
+    said = await kubectl("get", "--raw", "/readyz?verbose&exclude=log")
+    assert said.splitlines() == [
+        "[+]ping ok",
+        "[+]log excluded: ok",
+        "[+]etcd ok",
+        "[+]startup ok",
+        "readyz check passed",
+    ]
+
+
+async def test_workloads_without_a_controller_yet(kubectl: Kubectl) -> None:
+    await kubectl.apply(deployment("web"))
+    assert "paused" in await kubectl("rollout", "pause", "deployment/web")
+    assert "resumed" in await kubectl("rollout", "resume", "deployment/web")
+    assert "restarted" in await kubectl("rollout", "restart", "deployment/web")
+    await kubectl("expose", "deployment", "web", "--port=80")
+    await kubectl("set", "resources", "deployment/web", "--limits=cpu=1")
+    await kubectl("set", "image", "deployment/web", "main=two")
+    await kubectl("run", "one", "--image=busybox", "--restart=Never", "--env=A=b", "--", "true")
+    assert "Metrics API not available" in await kubectl.refused("top", "pods")
+    assert "replaced" in await kubectl("replace", "--force", "-f", "-", stdin=yaml.safe_dump(deployment("web")))
+    assert "control plane is running" in await kubectl("cluster-info")
+    columns = "custom-columns=N:.metadata.name,I:.spec.template.spec.containers[0].image"
+    assert (await kubectl("get", "deploy", "-o", columns)).split() == ["N", "I", "web", "one"]
+    assert await kubectl("get", "deploy", "-o", "go-template={{range .items}}{{.metadata.name}}{{end}}") == "web"
+
+
+async def test_pages_of_a_list(kubectl: Kubectl) -> None:
+    await kubectl.apply(*(config_map(f"c{number}") for number in range(5)))
+    names = (await kubectl("get", "cm", "-o", "name", "--chunk-size=2", "--sort-by=.metadata.name")).split()
+    assert names == [f"configmap/c{number}" for number in range(5)]
+    assert (await kubectl("get", "cm", "--field-selector=metadata.name!=c0", "--no-headers")).count("\n") == 4
+
+
+async def test_reconcile_of_roles(kubectl: Kubectl) -> None:
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "r", "namespace": "default"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
+    }
+    await kubectl("auth", "reconcile", "-f", "-", stdin=yaml.safe_dump(role))
+    role["rules"] = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
+    await kubectl("auth", "reconcile", "-f", "-", stdin=yaml.safe_dump(role))
+    assert len(json.loads(await kubectl("get", "role", "r", "-o", "json"))["rules"]) >= 1

@@ -169,7 +169,7 @@ class Api:
         if resource_version:
             reading.check_revision(self.store, resource_version)
         document = present(served, reading.find(self.store, served, namespace, name))
-        if subresource is None or subresource == "status":
+        if subresource in (None, "status", "ephemeralcontainers"):
             return document
         if subresource == "scale":
             return Document.of(subresources.scale_of(served, document.object), document.revision)
@@ -330,6 +330,14 @@ class Api:
 
             document = await self._writing.change(served, namespace, name, rescale, options, subresource="scale")
             return Document.of(subresources.scale_of(served, document.object), document.revision)
+        if served.resource == PODS and subresource == "ephemeralcontainers":
+            return await self._add_ephemeral(
+                served,
+                namespace,
+                name,
+                lambda current: apply_patch(served.resource, current.copy(), patch, patch_type),
+                options,
+            )
         if subresource not in (None, "status"):
             raise method_not_allowed(resource.group, f"{resource.plural}/{subresource}", "patch")
         return await self._writing.change(
@@ -497,9 +505,33 @@ class Api:
                 options,
                 part="all",
             )
+        if served.resource == PODS and subresource == "ephemeralcontainers":
+            return await self._add_ephemeral(served, namespace, name, lambda _: body, options)
         parent = present(served, reading.find(self.store, served, namespace, name))
         call = SubresourceCall(user, "update", namespace, name, parent, body, options)
         return await self._call(served, subresource, call)
+
+    async def _add_ephemeral(
+        self,
+        served: Served,
+        namespace: str,
+        name: str,
+        wanted: Callable[[Document], Object],
+        options: WriteOptions,
+    ) -> Document:
+        added: list[str] = []
+
+        def add(current: Document) -> Object:
+            pod, added[:] = subresources.add_ephemeral(current.copy(), wanted(current))
+            return pod
+
+        document = await self._writing.change(served, namespace, name, add, options, part="all")
+        options.warnings += [
+            f"the ephemeral container {each} is stored, but not started: this node does not run ephemeral "
+            "containers yet; use kubectl exec in a container of the pod"
+            for each in added
+        ]
+        return document
 
 
 def _own_metadata(obj: Object) -> Object:

@@ -47,6 +47,15 @@ EVENTS_V1 = Resource("events.k8s.io", "v1", "Event", "events", True, ("ev",))
 """The same objects as the core group's events, in another shape."""
 
 
+def _autoscaler(version: str) -> Resource:
+    plural = "horizontalpodautoscalers"
+    return Resource("autoscaling", version, "HorizontalPodAutoscaler", plural, True, ("hpa",), _ALL, _STATUS)
+
+
+AUTOSCALERS_V1 = _autoscaler("v1")
+"""The same objects as those of version 2, which says more."""
+
+
 def _serve(
     resource: Resource,
     *,
@@ -98,6 +107,11 @@ def builtin_kinds() -> list[Served]:
         _serve(_core("PersistentVolume", "persistentvolumes", "pv", namespaced=False, status=True)),
         _serve(PODS, counts=True, selectable=_POD_FIELDS),
         _serve(_core("PodTemplate", "podtemplates"), counts=True),
+        _serve(
+            Resource("", "v1", "ReplicationController", "replicationcontrollers", True, ("rc",), _ALL, _SCALED),
+            counts=True,
+            selectable=frozenset({"status.replicas"}),
+        ),
         _serve(_core("ResourceQuota", "resourcequotas", "quota", status=True)),
         _serve(SECRETS, selectable=frozenset({"type"})),
         _serve(SERVICE_ACCOUNTS),
@@ -108,18 +122,8 @@ def builtin_kinds() -> list[Served]:
         _serve(_apps("ReplicaSet", "replicasets", "rs", _SCALED), counts=True),
         _serve(_apps("StatefulSet", "statefulsets", "sts", _SCALED), counts=True),
         _serve(Resource("apps", "v1", "ControllerRevision", "controllerrevisions")),
-        _serve(
-            Resource(
-                "autoscaling",
-                "v2",
-                "HorizontalPodAutoscaler",
-                "horizontalpodautoscalers",
-                True,
-                ("hpa",),
-                _ALL,
-                _STATUS,
-            )
-        ),
+        _serve(_autoscaler("v2")),
+        _serve(AUTOSCALERS_V1, storage_version="autoscaling/v2"),
         _serve(Resource("batch", "v1", "CronJob", "cronjobs", True, ("cj",), _ALL, _STATUS), counts=True),
         # Kubernetes keeps a job's pods unless told otherwise, for the sake of clients from before garbage collection.
         _serve(JOBS, counts=True, selectable=frozenset({"status.successful"}), propagation=Propagation.ORPHAN),

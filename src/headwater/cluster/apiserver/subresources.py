@@ -69,6 +69,8 @@ def _read(obj: Object, path: str) -> Any:
 def _selector_text(selector: Object) -> str:
     from headwater.kube.meta.selectors import LabelSelector
 
+    if not set(selector) <= {"matchLabels", "matchExpressions"}:
+        selector = {"matchLabels": selector}  # a replication controller's is a plain map
     return str(LabelSelector.from_object(selector))
 
 
@@ -115,6 +117,51 @@ def eviction_options(eviction: Any, dry_run: bool) -> DeleteOptions:
         resource_version=preconditions.get("resourceVersion") or "",
         dry_run=dry_run,
     )
+
+
+def add_ephemeral(pod: Object, sent: Any) -> tuple[Object, list[str]]:
+    """Return the pod with the ephemeral containers of the one that was sent, and the names of the new ones.
+
+    They can be added, never changed or taken away. ``pod`` is given up. Raises ``StatusError`` 400 or 422.
+    """
+    if not isinstance(sent, dict) or not isinstance(sent.get("spec"), dict):
+        raise bad_request("the body must be a Pod")
+    spec = pod["spec"]
+    before, wanted = spec.get("ephemeralContainers") or [], sent["spec"].get("ephemeralContainers") or []
+    causes = []
+    for index, container in enumerate(wanted):
+        path = f"spec.ephemeralContainers[{index}]"
+        if not isinstance(container, dict) or not container.get("name"):
+            causes.append(Cause(f"{path}.name", "Required value", "FieldValueRequired"))
+        elif not container.get("image"):
+            causes.append(Cause(f"{path}.image", "Required value", "FieldValueRequired"))
+    known = {one["name"]: one for one in before}
+    if not causes:
+        names = [container["name"] for container in wanted]
+        taken = [one["name"] for field in ("containers", "initContainers") for one in spec.get(field) or ()]
+        for index, name in enumerate(names):
+            if name in taken or name in names[:index]:
+                said = f'Duplicate value: "{name}"'
+                causes.append(Cause(f"spec.ephemeralContainers[{index}].name", said, "FieldValueDuplicate"))
+        for name, one in known.items():
+            found = next((each for each in wanted if each["name"] == name), None)
+            if found is None or {**one, **found} != one:
+                said = f'Forbidden: existing ephemeral containers "{name}" may not be changed'
+                causes.append(Cause("spec.ephemeralContainers", said, "FieldValueForbidden"))
+    if causes:
+        raise invalid("", "Pod", name_of(pod), causes)
+    added = [container for container in wanted if container["name"] not in known]
+    for container in added:
+        container.setdefault("terminationMessagePath", "/dev/termination-log")
+        container.setdefault("terminationMessagePolicy", "File")
+        container.setdefault("imagePullPolicy", "IfNotPresent")
+        container.setdefault("resources", {})
+    if wanted:
+        spec["ephemeralContainers"] = wanted
+    revision = (sent.get("metadata") or {}).get("resourceVersion")
+    if revision:
+        pod["metadata"]["resourceVersion"] = revision
+    return pod, [container["name"] for container in added]
 
 
 def finalize(namespace: Object, sent: Object) -> Object:

@@ -103,6 +103,11 @@ class Store:
             bucket = self._buckets[name] = Bucket(name)
         return bucket
 
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more writes."""
+        return self._closed
+
     # --- reading ------------------------------------------------------------------------------------------------
 
     def get(self, bucket: str, name: str) -> Document | None:

@@ -314,6 +314,7 @@ _FIRST_STATUS: dict[tuple[str, str], bytes] = {
         b'{"currentNumberScheduled":0,"desiredNumberScheduled":0,"numberMisscheduled":0,"numberReady":0}'
     ),
     ("apps", "Deployment"): b"{}",
+    ("", "ReplicationController"): b'{"replicas":0}',
     ("apps", "ReplicaSet"): b'{"replicas":0}',
     ("apps", "StatefulSet"): b'{"availableReplicas":0,"replicas":0}',
     ("autoscaling", "HorizontalPodAutoscaler"): b'{"currentMetrics":null,"desiredReplicas":0}',

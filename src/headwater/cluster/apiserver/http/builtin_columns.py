@@ -283,6 +283,28 @@ _BINDING = (
 )
 _POD_TEMPLATE = _template("spec.template")
 
+
+def _scaled_object(obj: Object) -> Cell:
+    target = (obj.get("spec") or {}).get("scaleTargetRef") or {}
+    return f"{target.get('kind', '')}/{target.get('name', '')}"
+
+
+def _targets(obj: Object) -> Cell:
+    """Write what an autoscaler aims at; what it sees stays unknown until something measures pods."""
+    spec, said = obj.get("spec") or {}, []
+    if "targetCPUUtilizationPercentage" in spec:
+        said.append(f"cpu: {UNKNOWN}/{spec['targetCPUUtilizationPercentage']}%")
+    for metric in spec.get("metrics") or ():
+        source: Object = next((metric[key] for key in ("resource", "containerResource") if key in metric), {})
+        target = source.get("target") or {}
+        if "averageUtilization" in target:
+            said.append(f"{source.get('name')}: {UNKNOWN}/{target['averageUtilization']}%")
+        else:
+            wanted = target.get("averageValue") or target.get("value") or UNKNOWN
+            said.append(f"{source.get('name') or metric.get('type')}: {UNKNOWN}/{wanted}")
+    return ", ".join(said) or NONE
+
+
 BUILTIN_COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
     ("", "pods"): POD_COLUMNS,
     ("", "nodes"): (
@@ -369,6 +391,14 @@ BUILTIN_COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
         *_POD_TEMPLATE,
         _selector_column("spec.selector"),
     ),
+    ("", "replicationcontrollers"): (
+        NAME,
+        _number("Desired", "spec.replicas"),
+        _number("Current", "status.replicas"),
+        _number("Ready", "status.readyReplicas"),
+        AGE,
+        *_POD_TEMPLATE,
+    ),
     ("apps", "replicasets"): (
         NAME,
         _number("Desired", "spec.replicas"),
@@ -377,6 +407,15 @@ BUILTIN_COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
         AGE,
         *_POD_TEMPLATE,
         _selector_column("spec.selector"),
+    ),
+    ("autoscaling", "horizontalpodautoscalers"): (
+        NAME,
+        Column("Reference", plain(_scaled_object)),
+        Column("Targets", plain(_targets)),
+        _number("MinPods", "spec.minReplicas"),
+        _number("MaxPods", "spec.maxReplicas"),
+        _number("Replicas", "status.currentReplicas"),
+        AGE,
     ),
     ("apps", "statefulsets"): (NAME, _ratio("Ready", "status.readyReplicas", "spec.replicas"), AGE, *_POD_TEMPLATE),
     ("apps", "daemonsets"): (

@@ -40,6 +40,7 @@ PATHS = (
 """The exact paths; besides them ``/api/v1``, ``/apis/<group>``, ``/apis/<group>/<version>`` and
 ``/openapi/v3/<group-version>``."""
 
+_HEALTH = ("/healthz", "/livez", "/readyz")
 _OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 # A Document of gnostic's openapiv2 schema: field 1 is ``swagger``, field 2 is ``info`` (1 ``title``, 2 ``version``).
 _EMPTY_OPENAPI_V2 = b"\x0a\x032.0" + b"\x12\x0f" + b"\x0a\x09Headwater" + b"\x12\x02v1"
@@ -53,6 +54,7 @@ class Information:
     def __init__(
         self, api: Api, tokens: TokenIssuer, counts: Counter[tuple[str, int]], not_ready: Callable[[], str | None]
     ) -> None:
+        self._store = api.store
         self._tokens = tokens
         self._counts = counts
         self._not_ready = not_ready
@@ -60,9 +62,6 @@ class Information:
         self._openapi = OpenApi(api.registry)
         self._answers: dict[str, Answerer] = {
             "": self._root,
-            "/healthz": self._live,
-            "/livez": self._live,
-            "/readyz": self._ready,
             "/version": self._version,
             "/metrics": self._metrics,
             "/api": self._api_versions,
@@ -84,6 +83,8 @@ class Information:
         if exact is not None:
             return await exact(request)
         parts = path.split("/")[1:]
+        if len(parts) <= 2 and f"/{parts[0]}" in _HEALTH:
+            return self._check(request, f"/{parts[0]}", *parts[1:])
         content: bytes | None = None
         if parts[0] == "api" and len(parts) == 2:
             content = self._discovery.resources("", parts[1])
@@ -100,12 +101,33 @@ class Information:
     async def _root(self, request: web.BaseRequest) -> web.StreamResponse:
         return await answer(request, orjson.dumps({"paths": sorted(PATHS)}))
 
-    async def _live(self, request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(text="ok")
-
-    async def _ready(self, request: web.BaseRequest) -> web.StreamResponse:
-        why = self._not_ready()
-        return web.Response(text="ok") if why is None else web.Response(status=500, text=f"not ready: {why}\n")
+    def _check(self, request: web.BaseRequest, path: str, name: str = "") -> web.StreamResponse:
+        """Answer a health endpoint, or one check of it. Raises ``StatusError`` 404."""
+        results: dict[str, str | None] = {"ping": None, "log": None}
+        results["etcd"] = "the store is closed" if self._store.closed else None
+        if path == "/readyz":
+            results["startup"] = self._not_ready()
+        if name:
+            if name not in results:
+                raise unknown_resource()
+            results = {name: results[name]}
+        excluded = set(request.query.getall("exclude", []))
+        failed = {check: why for check, why in results.items() if why is not None and check not in excluded}
+        kind = path.strip("/")
+        if not failed and "verbose" not in request.query:
+            return web.Response(text="ok")
+        lines = []
+        for check, why in results.items():
+            if check in excluded:
+                lines.append(f"[+]{check} excluded: ok")
+            else:
+                lines.append(f"[+]{check} ok" if why is None else f"[-]{check} failed: {why}")
+        lines += [
+            f'warn: some health checks cannot be excluded: no matches for "{each}"'
+            for each in sorted(excluded - set(results))
+        ]
+        lines.append(f"{kind} check failed" if failed else f"{kind} check passed")
+        return web.Response(status=500 if failed else 200, text="\n".join(lines) + "\n")
 
     async def _version(self, request: web.BaseRequest) -> web.StreamResponse:
         version = builtin().kubernetes_version

@@ -168,7 +168,10 @@ def bootstrap_policy() -> list[Object]:
         _role("system:basic-user", basic),
         _role("system:discovery", [_urls(_DISCOVERY)]),
         _role("system:public-info-viewer", [_urls(_PUBLIC)]),
-        _role("system:monitoring", [_urls(["/healthz", "/healthz/*", "/livez", "/livez/*", "/metrics", "/metrics/*"])]),
+        _role(
+            "system:monitoring",
+            [_urls(["/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*", "/metrics", "/metrics/*"])],
+        ),
         _role("system:auth-delegator", delegator),
         _role(
             "system:service-account-issuer-discovery",
