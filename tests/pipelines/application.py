@@ -25,11 +25,11 @@ from headwater.database import Database
 from headwater.kube.controller import Informers
 from headwater.kube.meta.resources import CLUSTER_ROLES, CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, ROLE_BINDINGS
 from headwater.kube.meta.time import SystemClock
+from headwater.pipelines import capability
 from headwater.pipelines.api.routes import routes
 from headwater.pipelines.records.catalog import Catalog
 from headwater.pipelines.records.records import Records
 from headwater.pipelines.roles import ROLES
-from headwater.pipelines.types import run_crd
 
 MIGRATIONS = Path(__file__).parents[2] / "src/headwater/pipelines/migrations"
 ANN, BOB, VIC = "ann", "bob", "vic"
@@ -67,7 +67,8 @@ async def application(directory: Path) -> AsyncIterator[Application]:
     authorizer.follow(api)
     await ensure_policy(api)
     client = LocalClient(api)
-    await client.create(CUSTOM_RESOURCE_DEFINITIONS, run_crd())
+    for definition in capability.resources:
+        await client.create(CUSTOM_RESOURCE_DEFINITIONS, definition)
     for role in ROLES:
         await client.create(CLUSTER_ROLES, role)
     for namespace, users in {"team-a": {ANN: "edit", VIC: "view"}, "team-b": {BOB: "edit"}}.items():

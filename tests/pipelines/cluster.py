@@ -23,13 +23,14 @@ from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.objects import Object, annotations_of, is_deleting, name_of
 from headwater.kube.meta.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, PODS, SERVICE_ACCOUNTS
 from headwater.kube.meta.time import SystemClock, format_time
+from headwater.pipelines import capability
 from headwater.pipelines.records.models import RunRow, RunState, TaskRow
 from headwater.pipelines.records.records import Records
 from headwater.pipelines.runs.execute import PATH_ANNOTATION
-from headwater.pipelines.runs.plan import Values
 from headwater.pipelines.runs.reconciler import controllers
+from headwater.pipelines.runs.tasks import Values
 from headwater.pipelines.spec.documents import read_documents
-from headwater.pipelines.types import RUNS, run_crd, run_object
+from headwater.pipelines.types import RUNS, run_object
 
 MIGRATIONS = Path(__file__).parents[2] / "src/headwater/pipelines/migrations"
 NAMESPACE = "team"
@@ -214,7 +215,8 @@ async def cluster(directory: Path) -> AsyncIterator[Cluster]:
     api = Api(store, clock=clock)
     await api.start()
     client = LocalClient(api)
-    await client.create(CUSTOM_RESOURCE_DEFINITIONS, run_crd())
+    for definition in capability.resources:
+        await client.create(CUSTOM_RESOURCE_DEFINITIONS, definition)
     await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     try:
         await client.create(

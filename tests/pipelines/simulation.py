@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from headwater.pipelines.records.models import TaskState, TaskType
-from headwater.pipelines.runs.plan import Opening, Outcome, TaskStatus, Values, plan
+from headwater.pipelines.runs.plan import Opening, Outcome, plan
+from headwater.pipelines.runs.tasks import TaskStatus, Values
 from headwater.pipelines.spec.documents import read_documents
 from headwater.pipelines.spec.loading import check_run_parameters, load
 from headwater.pipelines.spec.tree import Pipeline

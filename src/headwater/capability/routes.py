@@ -1,6 +1,6 @@
 """A room's HTTP routes as data, so that the gateway can guard each one and a test can list them all."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -43,9 +43,7 @@ class Route:
 class PageRenderer(Protocol):
     """Renders a room's template inside the dashboard's shell."""
 
-    def __call__(
-        self, request: web.Request, template: str, /, *, status: int = 200, **values: Any
-    ) -> web.Response:
+    def __call__(self, request: web.Request, template: str, /, *, status: int = 200, **values: Any) -> web.Response:
         """Return the page; ``values`` reach the template along with what the shell itself needs."""
         ...
 
@@ -53,6 +51,3 @@ class PageRenderer(Protocol):
 def identity_of(request: web.Request) -> Identity:
     """Return the caller of a route that is not PUBLIC."""
     return request[IDENTITY]
-
-
-RouteTable = Mapping[tuple[str, str], Route]

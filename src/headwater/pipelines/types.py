@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from headwater.kube.meta.objects import Object
-from headwater.kube.schema.typed import Column, crd, free_form, kind, resource_of, rule
+from headwater.kube.schema.typed import Column, free_form, kind, resource_of, rule
 from headwater.pipelines.records.models import RunRow
 
 GROUP = "pipelines.headwater.dev"
@@ -132,11 +132,6 @@ class Run:
 
 
 RUNS = resource_of(Run)
-
-
-def run_crd() -> Object:
-    """Return the CustomResourceDefinition of Run."""
-    return crd(Run)
 
 
 def run_object(row: RunRow, *, caching_disabled: bool = False) -> Object:

@@ -65,9 +65,8 @@ async def stock(application: Application, client: TestClient) -> dict[str, str]:
         created_at=at,
     )  # fmt: skip
     link = ArtifactUse(task_id="t", artifact_id="a", direction=Direction.OUTPUT, key="out")
-    await application.records.finish_task(
-        TaskChange(task_id="t", state=TaskState.SUCCEEDED, artifacts=[artifact], uses=[link])
-    )
+    change = TaskChange(task_id="t", state=TaskState.SUCCEEDED, artifacts=[artifact], uses=[link])
+    await application.records.save("r", changes=[change])
     await application.context.artifacts.write("minio://mlpipeline/out", b"content")
     await application.context.artifacts.write("minio://mlpipeline/logs/team-a/r/say/0.log", b"said\n")
     return {

@@ -346,16 +346,15 @@ async def tasks_of_a_run(ask: Asker) -> None:
         ],
     )  # fmt: skip
     model = ArtifactRow(
-        artifact_id="a", namespace="team-a", name="model", type="system.Model", uri="minio://mlpipeline/model",
+        artifact_id="a", namespace="team-a", name="model", type="system.Model", uri="minio://shared/model",
         metadata={"score": 0.5}, run_id="r", task_id="t3", created_at=AT,
     )  # fmt: skip
-    await records.finish_task(
-        TaskChange(
-            task_id="t3", state=TaskState.CACHED, outputs={"parameters": {"y": [2]}}, artifacts=[model],
-            cache_explanation="same image, command and inputs", fingerprint="f" * 64,
-            uses=[ArtifactUse(task_id="t3", artifact_id="a", direction=Direction.OUTPUT, key="model")],
-        )
+    change = TaskChange(
+        task_id="t3", state=TaskState.CACHED, outputs={"parameters": {"y": [2]}}, artifacts=[model],
+        cache_explanation="same image, command and inputs", fingerprint="f" * 64,
+        uses=[ArtifactUse(task_id="t3", artifact_id="a", direction=Direction.OUTPUT, key="model")],
     )  # fmt: skip
+    await records.save("r", changes=[change])
 
 
 async def test_a_runs_tasks_in_both_shapes(ask: Asker) -> None:
@@ -393,7 +392,7 @@ async def test_artifacts(ask: Asker) -> None:
     (link,) = (await ask.ok("GET", "/artifact_tasks?artifact_ids=a"))["artifact_tasks"]
     assert (link["task_id"], link["run_id"], link["key"], link["type"]) == ("t3", "r", "model", "OUTPUT")
     assert (await ask("GET", "/artifacts/a:download"))[0] == 404
-    await store.write("minio://mlpipeline/model", b"<script>")
+    await store.write("minio://shared/model", b"<script>")
     for node in ("t3", "pod-3", "train"):
         answer = await ask.ok("GET", f"/runs/r/nodes/{node}/artifacts/model:read")
         assert base64.b64decode(answer["data"]) == b"<script>"
@@ -404,8 +403,8 @@ async def test_artifacts(ask: Asker) -> None:
         assert response.headers["Content-Type"] == "application/octet-stream"
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.headers["Content-Disposition"].startswith("attachment")
-    await store.delete("minio://mlpipeline/model")
-    await store.write("minio://mlpipeline/model/weights.bin", b"1")
+    await store.delete("minio://shared/model")
+    await store.write("minio://shared/model/weights.bin", b"1")
     status, answer = await ask("GET", "/artifacts/a:download")
     assert (status, "weights.bin" in answer["message"]) == (400, True)
     async with ask.client.get("/apis/v2beta1/artifacts/a:download?path=weights.bin") as response:

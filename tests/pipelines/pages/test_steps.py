@@ -12,7 +12,6 @@ from headwater.pipelines.pages.steps import (
     crumbs,
     label_of,
     level,
-    resolve,
     said_parameters,
     shortened,
     ticks,
@@ -118,7 +117,7 @@ def test_every_level_of_every_pipeline_can_be_drawn(file: str) -> None:
         shown = level(pipeline, {}, path, "")
         assert shown.nodes
         for node in shown.nodes:
-            assert resolve(pipeline, node.path) is not None
+            assert pipeline.at(node.path) is not None
             if node.opens and shown.path == path:
                 draw(node.path)
 

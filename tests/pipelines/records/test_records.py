@@ -183,15 +183,15 @@ async def test_a_result_is_taken_exactly_once(records: Records, database: Databa
         task_id="r1-train", state=TaskState.SUCCEEDED, outputs={"parameters": {"x": 1}}, artifacts=[artifact("a1")],
         uses=[use("r1-train", "a1")], cache_entry=entry,
     )  # fmt: skip
-    taken = await asyncio.gather(*(records.finish_task(change) for _ in range(5)))
-    assert sorted(taken) == [False, False, False, False, True]
+    taken = await asyncio.gather(*(records.save("r1", changes=[change]) for _ in range(5)))
+    assert sorted(taken, key=len) == [*[frozenset()] * 4, {"r1-train"}]
     assert [await count(database, table) for table in (artifacts, uses, cache)] == [1, 1, 1]
     (row,) = await records.load_tasks("r1")
     assert (row.state, row.outputs, row.finished_at) == (TaskState.SUCCEEDED, {"parameters": {"x": 1}}, START)
     late = TaskChange(task_id="r1-train", state=TaskState.FAILED, error="too late", artifacts=[artifact("a2")])
-    assert not await records.finish_task(late)
+    assert not await records.save("r1", changes=[late])
     assert await count(database, artifacts) == 1
-    assert not await records.finish_task(TaskChange(task_id="nothing", state=TaskState.FAILED))
+    assert not await records.save("r1", changes=[TaskChange(task_id="nothing", state=TaskState.FAILED)])
 
 
 async def test_decisions_are_saved_together(records: Records, clock: SettableClock) -> None:
@@ -229,14 +229,13 @@ async def finished(records: Records, run_id: str, key: str, when: datetime, **en
     await records.create_run(run(run_id))
     await records.save(run_id, new=[task("train", run_id)])
     given = {"namespace": "ns", "pipeline_name": "p", "fingerprint": "f", "task_name": "train"} | entry
-    await records.finish_task(
-        TaskChange(
-            task_id=f"{run_id}-train", state=TaskState.SUCCEEDED,
-            artifacts=[artifact(f"{key}-0", run_id), artifact(f"{key}-1", run_id)],
-            uses=[use(f"{run_id}-train", f"{key}-1", position=1), use(f"{run_id}-train", f"{key}-0")],
-            cache_entry=CacheEntry(task_id=f"{run_id}-train", run_id=run_id, created_at=when, **given),
-        )
+    change = TaskChange(
+        task_id=f"{run_id}-train", state=TaskState.SUCCEEDED,
+        artifacts=[artifact(f"{key}-0", run_id), artifact(f"{key}-1", run_id)],
+        uses=[use(f"{run_id}-train", f"{key}-1", position=1), use(f"{run_id}-train", f"{key}-0")],
+        cache_entry=CacheEntry(task_id=f"{run_id}-train", run_id=run_id, created_at=when, **given),
     )  # fmt: skip
+    await records.save(run_id, changes=[change])
 
 
 async def test_the_cache_gives_the_newest_result_of_the_scope(records: Records) -> None:
@@ -272,9 +271,8 @@ async def test_lineage_and_what_a_deleted_run_leaves(records: Records, database:
     await records.create_run(run("r2"))
     await records.save("r2", new=[task("train", "r2")])
     links = [use("r2-train", "a-0")]
-    await records.finish_task(
-        TaskChange(task_id="r2-train", state=TaskState.CACHED, cached_from="r1-train", uses=links)
-    )
+    change = TaskChange(task_id="r2-train", state=TaskState.CACHED, cached_from="r1-train", uses=links)
+    await records.save("r2", changes=[change])
     told = [(one.direction, row.task_id) for one, row in await records.artifact_uses("a-0")]
     assert told == [(Direction.OUTPUT, "r1-train"), (Direction.OUTPUT, "r2-train")]
     found = await records.find_uses(artifact_ids=["a-0"])

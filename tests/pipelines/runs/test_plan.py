@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.pipelines.simulation import DATA, STEPS, Simulation, pipeline, python
 
 from headwater.pipelines.records.models import RunState, TaskState
-from headwater.pipelines.runs.plan import Values
+from headwater.pipelines.runs.tasks import Values
 from headwater.pipelines.spec.loading import load
 
 NAMES = sorted(path.stem for path in DATA.glob("*.yaml"))

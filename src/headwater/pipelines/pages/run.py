@@ -25,7 +25,6 @@ from headwater.pipelines.pages.steps import (
     label_of,
     level,
     parameters_in,
-    resolve,
     said_parameters,
     steps_among,
     timeline,
@@ -169,7 +168,7 @@ class RunPages:
 
     async def _panel(self, request: web.Request, loaded: Loaded, path: str) -> dict[str, Any] | None:
         task = loaded.tasks.get(path)
-        found = resolve(loaded.pipeline, path) if loaded.pipeline is not None else None
+        found = loaded.pipeline.at(path) if loaded.pipeline is not None else None
         if task is None and found is None:
             return None
         panel = request.query.get("panel", "details")

@@ -12,7 +12,7 @@ from typing import Any
 
 from headwater.pipelines.pages.graph import Box, Line, layout
 from headwater.pipelines.records.models import TaskRow, TaskState, TaskType
-from headwater.pipelines.spec.tree import ROOT, Component, Dag, Importer, Pipeline, Task
+from headwater.pipelines.spec.tree import ROOT, Dag, Importer, Pipeline, Task
 
 NOT_STARTED = "NONE"
 _WIDTH = 204.0
@@ -97,31 +97,10 @@ class Timeline:
     """Places in percent, each with the seconds since the start."""
 
 
-def resolve(pipeline: Pipeline, path: str) -> tuple[Component, Task | None] | None:
-    """Find the component that a record's path runs, and the task that names it; None if the pipeline has none.
-
-    The numbers of iterations in a path name no task and are stepped over.
-    """
-    component, task = pipeline.root, None
-    inside_loop = False
-    first, *parts = path.split("/")
-    if first != ROOT:
-        return None
-    for part in parts:
-        if inside_loop and part.isdigit():
-            inside_loop = False
-            continue
-        if not isinstance(component.body, Dag) or part not in component.body.tasks:
-            return None
-        task = component.body.tasks[part]
-        component, inside_loop = task.component, task.loop is not None
-    return component, task
-
-
 def level(pipeline: Pipeline, tasks: Mapping[str, TaskRow], at: str, selected: str) -> Level:
     """Return the graph of the DAG at a path; of the pipeline's own when there is none at that path."""
-    picked = at if resolve(pipeline, at) is not None else ROOT
-    found = resolve(pipeline, picked)
+    picked = at if pipeline.at(at) is not None else ROOT
+    found = pipeline.at(picked)
     assert found is not None
     component, task = found
     iterations: Sequence[Mark] = ()
@@ -223,7 +202,7 @@ def in_order(path: str) -> list[tuple[int, str]]:
 
 def parameters_in(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the parameters among a task's inputs or outputs."""
-    inner = values.get("parameters", values.get("parameterValues"))
+    inner = values.get("parameters")
     return inner if isinstance(inner, Mapping) else {}
 
 
@@ -259,7 +238,7 @@ def crumbs(pipeline: Pipeline, tasks: Mapping[str, TaskRow], path: str) -> list[
     for part in path.split("/")[1:]:
         here = f"{here}/{part}"
         row = tasks.get(here)
-        resolved = resolve(pipeline, here)
+        resolved = pipeline.at(here)
         task = resolved[1] if resolved else None
         if part.isdigit() and task is not None and task.loop is not None and task.name != part:
             found.append(Crumb(iteration_label(row, task) if row is not None else f"#{part}", here))
@@ -365,7 +344,7 @@ def ticks(span: float) -> list[float]:
 def waits_for(pipeline: Pipeline, tasks: Mapping[str, TaskRow], path: str) -> list[str]:
     """Return the names of what a task that has not started waits for, in its own DAG."""
     parent, _, name = path.rpartition("/")
-    found = resolve(pipeline, parent)
+    found = pipeline.at(parent)
     if found is None or not isinstance(found[0].body, Dag) or name not in found[0].body.tasks:
         return []
     body = found[0].body

@@ -139,10 +139,10 @@ class TaskRow:
     attempt: int = 0
     pod_name: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict)
-    """Resolved parameters and whatever else the executor needs again; artifacts are linked, see ``ArtifactUse``."""
+    """``{"parameters": {name: value}, "artifacts": {name: [artifact id]}}``; artifacts are also linked as uses."""
     outputs: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
-    """The planner's own: iteration items, retry times, what the executor chose."""
+    """The reconciler's own: failures and losses so far, when the next attempt is due, the fingerprint's parts."""
     error: str = ""
     fingerprint: str = ""
     cache_explanation: str = ""

@@ -221,10 +221,6 @@ class Records:
 
         return await self._database.run(write)
 
-    async def finish_task(self, change: TaskChange) -> bool:
-        """Take over one task's result; False when it was taken already."""
-        return await self._database.run(lambda connection: change_task(connection, change, self._clock.now()))
-
     # The cache
 
     async def find_cached(self, namespace: str, pipeline_name: str, fingerprint: str) -> CacheHit | None:

@@ -26,8 +26,9 @@ from headwater.pipelines.records.models import (
 from headwater.pipelines.records.records import Records
 from headwater.pipelines.runs.execute import Step, pod_name_of, task_id_of
 from headwater.pipelines.runs.outputs import Outputs
-from headwater.pipelines.runs.plan import Closing, Opening, Plan, TaskStatus, Values
-from headwater.pipelines.spec.tree import ROOT, Dag, Pipeline, Task
+from headwater.pipelines.runs.plan import Closing, Opening, Plan
+from headwater.pipelines.runs.tasks import TaskStatus, Values
+from headwater.pipelines.spec.tree import ROOT, Pipeline, Task
 
 _STEPS = frozenset({TaskType.CONTAINER, TaskType.IMPORTER})
 
@@ -74,31 +75,19 @@ class Ledger:
 
     def task(self, path: str) -> Task:
         """Return the pipeline's task for a place in the run; an iteration's is its loop's."""
-        found = self._tasks.get(path)
-        if found is None:
-            found = self._tasks[path] = self._find(path)
-        return found
-
-    def _find(self, path: str) -> Task:
-        body = self.pipeline.root.body
-        task: Task | None = None
-        number = False
-        for name in path.removeprefix(ROOT + "/").split("/"):
-            if number:
-                number = False
-                continue
-            assert isinstance(body, Dag)
-            task = body.tasks[name]
-            body = task.component.body
-            number = task.loop is not None  # what follows a loop is the number of an iteration
-        assert task is not None
+        task = self._tasks.get(path)
+        if task is None:
+            found = self.pipeline.at(path)
+            assert found is not None, f"the pipeline has no {path}"
+            _, task = found
+            assert task is not None, "the root is no task"
+            self._tasks[path] = task
         return task
 
     def step(self, row: TaskRow) -> Step:
         """Return what the row's current attempt runs."""
-        inputs = self.statuses[row.path].inputs
-        artifacts = {name: [self.artifacts[one] for one in ids] for name, ids in inputs.artifacts.items()}
-        return Step(self.task(row.path), row.task_id, row.path, row.attempt, inputs.parameters, artifacts)
+        parameters, artifacts = self.inputs_of(row.path)
+        return Step(self.task(row.path), row.task_id, row.path, row.attempt, parameters, artifacts)
 
     def inputs_of(self, path: str) -> tuple[Mapping[str, Any], dict[str, list[ArtifactRow]]]:
         """Return a task's input values and its input artifacts."""

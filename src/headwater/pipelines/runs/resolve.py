@@ -5,14 +5,12 @@ placeholders in constants, which may name any of the task's other inputs.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headwater.pipelines.records.models import TaskState
+from headwater.pipelines.runs.tasks import TaskStatus
 from headwater.pipelines.spec.tree import ComponentInput, Constant, Dag, FinalStatus, ParameterSource, Task, TaskOutput
 from headwater.pipelines.spec.values import coerce, describe, select, substitute
-
-if TYPE_CHECKING:
-    from headwater.pipelines.runs.plan import TaskStatus
 
 _UNKNOWN_ERROR = 2
 """``google.rpc.Code.UNKNOWN``: nothing more exact is known of a failed step."""
@@ -32,7 +30,7 @@ def resolve(
     task: Task,
     parameters: Mapping[str, Any],
     artifacts: Mapping[str, tuple[str, ...]],
-    status_of: "Callable[[str], TaskStatus | None]",
+    status_of: Callable[[str], TaskStatus | None],
     names: Mapping[str, str],
 ) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
     """Return a task's input parameters, and its input artifacts by id.
@@ -82,7 +80,7 @@ def _value(
     name: str,
     source: ParameterSource,
     parameters: Mapping[str, Any],
-    status_of: "Callable[[str], TaskStatus | None]",
+    status_of: Callable[[str], TaskStatus | None],
     names: Mapping[str, str],
 ) -> Any:
     origin = source.origin
@@ -123,7 +121,7 @@ def _absent(task: Task, name: str) -> str:
 
 
 def _artifacts(
-    task: Task, artifacts: Mapping[str, tuple[str, ...]], status_of: "Callable[[str], TaskStatus | None]"
+    task: Task, artifacts: Mapping[str, tuple[str, ...]], status_of: Callable[[str], TaskStatus | None]
 ) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for name, origin in task.artifacts.items():

@@ -261,6 +261,26 @@ class Pipeline:
         assert isinstance(self.root.body, Dag)
         return self.root.body
 
+    def at(self, path: str) -> tuple[Component, Task | None] | None:
+        """Return the component that a place in a run stands for, and the task that names it; None if there is none.
+
+        A place is a task record's path, ``root/for-loop-3/1/train``: what follows a loop is the number of an iteration,
+        which stands for the loop's own task. The root has no task.
+        """
+        component, task, inside_loop = self.root, None, False
+        first, *parts = path.split("/")
+        if first != ROOT:
+            return None
+        for part in parts:
+            if inside_loop and part.isdigit():
+                inside_loop = False
+                continue
+            if not isinstance(component.body, Dag) or part not in component.body.tasks:
+                return None
+            task = component.body.tasks[part]
+            component, inside_loop = task.component, task.loop is not None
+        return component, task
+
 
 def steps(component: Component, path: str = ROOT) -> Iterator[tuple[str, Task]]:
     """Yield every task below a component with its place in the pipeline; a loop's body stands once."""
