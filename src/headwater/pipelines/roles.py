@@ -7,10 +7,10 @@ aggregated into Kubernetes' own view, edit and admin.
 from typing import Any
 
 from headwater.kube.meta.objects import Object
+from headwater.pipelines.types import RUNS
 
 GROUP = "pipelines.kubeflow.org"
 """Upstream's API group, on which people are authorized."""
-_RUN_GROUP, _RUN_PLURAL = "pipelines.headwater.dev", "runs"
 
 _READ = ["get", "list"]
 _VIEW: list[dict[str, Any]] = [
@@ -20,7 +20,7 @@ _VIEW: list[dict[str, Any]] = [
         "verbs": _READ,
     },
     {"apiGroups": [GROUP], "resources": ["runs"], "verbs": [*_READ, "readArtifact"]},
-    {"apiGroups": [_RUN_GROUP], "resources": [_RUN_PLURAL], "verbs": [*_READ, "watch"]},
+    {"apiGroups": [RUNS.group], "resources": [RUNS.plural], "verbs": [*_READ, "watch"]},
 ]
 _EDIT: list[dict[str, Any]] = [
     {
@@ -36,8 +36,8 @@ _EDIT: list[dict[str, Any]] = [
     },
     {"apiGroups": [GROUP], "resources": ["jobs"], "verbs": ["create", "enable", "disable", "delete"]},
     {
-        "apiGroups": [_RUN_GROUP],
-        "resources": [_RUN_PLURAL],
+        "apiGroups": [RUNS.group],
+        "resources": [RUNS.plural],
         "verbs": ["create", "update", "patch", "delete", "deletecollection"],
     },
 ]

@@ -68,7 +68,7 @@ async def test_the_list_is_filtered_sorted_and_explains_mistakes(ann: aiohttp.Cl
     assert (await text(ann, f"{RUNS}?q=quarter")).count("<tr data-href") == 1
     assert (await text(ann, f"{RUNS}?q=state+%3D+failed+and+name+~+breast")).count("<tr data-href") == 1
     assert (await text(ann, f"{RUNS}?state=active")).count("<tr data-href") == 1
-    assert "No run is like that" in await text(ann, f"{RUNS}?q=nothing+of+the+sort")
+    assert "No run matches" in await text(ann, f"{RUNS}?q=nothing+of+the+sort")
     assert "There is no field “stat”" in await text(ann, f"{RUNS}?q=stat+%3D+failed")
     assert "is not a time" in await text(ann, f"{RUNS}?q=created+%3E+yesterday")
     page = await text(ann, f"{RUNS}?sort=name")
@@ -190,7 +190,7 @@ async def test_pipelines_experiments_and_home(ann: aiohttp.ClientSession, ids: d
     assert "none of such" not in await text(ann, f"/ns/team-a/pipelines/{run.pipeline_id}?version=none", 404)
     assert "Demo" in await text(ann, "/ns/team-a/experiments")
     assert (await text(ann, f"/ns/team-a/experiments/{run.experiment_id}")).count("<tr data-href") == 4
-    assert "No pipeline has such a name" in await text(ann, "/ns/team-a/pipelines?q=zzz")
+    assert "No pipeline has this in its name" in await text(ann, "/ns/team-a/pipelines?q=zzz")
     home = await text(ann, "/ns/team-a/home/pipelines")
     assert "failed since yesterday" in home
     assert "test_size=-0.1" in home
