@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+VOLUME_DRIVER = "artifacts.headwater.dev"
+"""The ``csi`` driver whose volumes are artifacts: the attribute ``uri`` says which."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -40,6 +43,14 @@ class ArtifactStore(Protocol):
 
     async def delete(self, uri: str) -> None:
         """Remove the object, or everything below it. Removing nothing is no error."""
+        ...
+
+    def make_folder(self, uri: str, *, mode: int | None = None, sealed: bool = False) -> Path | None:
+        """Make a folder that processes on this machine write to; None when the store is elsewhere.
+
+        ``mode``: its permissions. ``sealed``: refuse one that lies below a folder of somebody else's. Raises
+        ``ValueError`` for a URI at which none can be, ``OSError``.
+        """
         ...
 
     def local_path(self, uri: str) -> Path | None:

@@ -6,6 +6,7 @@ staging file and a rename, so that an object is there whole and on disk, or not 
 """
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
@@ -25,8 +26,9 @@ class DirectoryStore:
     """An ``ArtifactStore`` below one directory, which is created when it is missing."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
-        (self.root / _STAGING).mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
+        self.root = root.resolve()
+        (self.root / _STAGING).mkdir(mode=0o700, exist_ok=True)
 
     async def read(self, uri: str, *, limit: int | None = None) -> bytes:
         """Return an object's bytes, at most ``limit`` of them. Raises ``FileNotFoundError``, ``IsADirectoryError``."""
@@ -64,6 +66,34 @@ class DirectoryStore:
             if path.is_symlink():
                 raise ValueError(f"{uri}: {path} is a symbolic link, and the store follows none")
         return path
+
+    def make_folder(self, uri: str, *, mode: int | None = None, sealed: bool = False) -> Path:
+        """Make the folder at the URI, with its parents, and return where it lies. Raises ``OSError``.
+
+        It is walked step by step, so that no link is followed even if one appears meanwhile. With ``sealed`` every
+        parent must be this process's own: nobody else can then move the folder or put a link in its place. Raises
+        ``ValueError`` for a URI that points out of the store, leads through a link, or is not sealed.
+        """
+        parts = self._parts(uri)
+        held = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for part in parts:
+                if sealed and os.fstat(held).st_uid != os.geteuid():
+                    raise ValueError(f"{uri} lies in a folder that steps write to; nothing else can be kept below it")
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, 0o755, dir_fd=held)
+                found = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=held)
+                os.close(held)
+                held = found
+            if mode is not None:
+                os.fchmod(held, mode)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise ValueError(f"{uri} leads through something that is not a folder") from None
+            raise
+        finally:
+            os.close(held)
+        return self.root.joinpath(*parts)
 
     def _parts(self, uri: str) -> list[str]:
         scheme, separator, rest = uri.partition("://")

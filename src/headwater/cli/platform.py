@@ -11,12 +11,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from headwater import dashboard, pipelines
+from headwater.artifacts import VOLUME_DRIVER
 from headwater.artifacts.directory import DirectoryStore
 from headwater.capability import Capability, Context
 from headwater.capability.identity import Authorizer
 from headwater.cli.daemon import FirstLogin
 from headwater.cli.home import Home, Ports
-from headwater.cli.volumes import ARTIFACTS_DRIVER, ArtifactVolumes
+from headwater.cli.volumes import ArtifactVolumes
 from headwater.cluster.embedded import ClusterSettings, EmbeddedCluster
 from headwater.cluster.node import Tier
 from headwater.dashboard.shell import Shell
@@ -36,6 +37,7 @@ from headwater.kube.meta.resources import (
     Resource,
 )
 from headwater.kube.meta.time import Clock
+from headwater.pipelines.records.owners import ArtifactOwners
 
 ROOMS: Sequence[Capability] = (dashboard.capability, pipelines.capability)
 
@@ -89,7 +91,8 @@ class Platform:
         settings = ClusterSettings(
             store=home.store, pki=home.pki, home=home.path, kubeconfig=home.kubeconfig, port=self._ports.api
         )
-        cluster = EmbeddedCluster(settings, drivers={ARTIFACTS_DRIVER: ArtifactVolumes(artifacts)}, clock=clock)
+        volumes = ArtifactVolumes(artifacts, ArtifactOwners(database, artifacts))
+        cluster = EmbeddedCluster(settings, drivers={VOLUME_DRIVER: volumes}, clock=clock)
         await cluster.start()
         self._parts.push_async_callback(cluster.stop)
         await _install(cluster.client, ROOMS)

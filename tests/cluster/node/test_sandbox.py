@@ -249,3 +249,32 @@ async def test_the_disk_is_given_back_at_the_end(sandbox: Cluster) -> None:
     assert (directory / "log").exists()
     await sandbox.client.delete(PODS, "p", "default")
     await sandbox.gone()
+
+
+READ_ONLY = {"readOnly": True}
+
+
+async def test_no_link_on_the_way_to_a_driver_s_volume_is_followed(sandbox: Cluster) -> None:
+    secret = sandbox.home / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("secret")
+    (sandbox.home / "link").symlink_to(secret)
+
+    class Linked:
+        async def publish(self, attributes: dict[str, str], pod: Object, read_only: bool) -> Path:
+            return sandbox.home / "link" / attributes["below"]
+
+        async def unpublish(self, attributes: dict[str, str], pod: Object, read_only: bool) -> None:
+            pass
+
+    sandbox.drivers["linked"] = Linked()
+    for name, below, mount in (("top", "", {}), ("below", "key", {}), ("sub", "", {"subPath": "key"})):
+        await sandbox.run(
+            name,
+            command="cat /v /v/*",
+            volumes=[{"name": "v", "csi": {"driver": "linked", "volumeAttributes": {"below": below}} | READ_ONLY}],
+            container={"volumeMounts": [{"name": "v", "mountPath": "/v", **mount}]},
+        )
+        state = (await sandbox.ended(name))["status"]["containerStatuses"][0]["state"]["terminated"]
+        assert state["reason"] == "CreateContainerError"
+        assert "leads through a symbolic link" in state["message"]

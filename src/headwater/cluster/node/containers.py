@@ -245,6 +245,8 @@ def _volume_mounts(placement: Placement, container: Container, variables: Mappin
             raise ConfigError(f"subPath {sub_path!r} must be relative and must not contain '..'")
         read_only = bool(mount.get("readOnly")) or volume.read_only
         entry = {"source": str(volume.path), "target": mount["mountPath"], "read_only": read_only}
+        if volume.exact:
+            entry["exact"] = True
         mounts.append({**entry, "sub_path": sub_path} if sub_path else entry)
     return mounts
 

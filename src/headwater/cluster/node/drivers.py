@@ -12,6 +12,7 @@ class VolumeDriver(Protocol):
     async def publish(self, attributes: dict[str, str], pod: Object, read_only: bool) -> Path:
         """Return the host's directory or file that the volume stands for; it is then bound into the pod.
 
+        No part of the path may be a symbolic link: pods may write near it, and none is followed.
         Called again for the same pod after a restart of the agent: must be idempotent. The node makes a writable
         directory belong to the pod's user. Any exception becomes the pod's ``FailedMount`` event with its text.
         """

@@ -72,6 +72,8 @@ class Volume:
 
     path: Path
     read_only: bool = False
+    exact: bool = False
+    """Pods write near it: it is bound only if no symbolic link is on the way."""
 
 
 @dataclass(slots=True)
@@ -174,7 +176,7 @@ class Volumes:
             raise MountError(f"driver {source['driver']} names a path that does not exist: {path}")
         if owner is not None and not read_only:
             self._writable_by(path, owner)
-        return Volume(path, read_only)
+        return Volume(path, read_only, exact=True)
 
     def _host_path(self, source: Mapping[str, Any]) -> Volume:
         path = Path(source["path"])
@@ -263,8 +265,8 @@ class Volumes:
 
 def give_directory(path: Path, owner: int) -> None:
     """Make a volume's top belong to the pod's user, who may be the owner of what is below already."""
-    if path.stat().st_uid != owner:
-        os.chown(path, owner, owner)
+    if path.lstat().st_uid != owner:
+        os.chown(path, owner, owner, follow_symlinks=False)
 
 
 def remove_tree(path: Path) -> None:

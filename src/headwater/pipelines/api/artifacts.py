@@ -67,6 +67,7 @@ class ArtifactsApi:
         uri = f"{row.uri.rstrip('/')}/{request.query['path']}" if request.query.get("path") else row.uri
         if not uri:
             raise bad_request(f'The artifact "{row.name}" has no content, only metadata.')
+        await self._require_content(row.namespace, uri)
         pieces = self.service.artifacts.stream(uri)
         try:
             piece = await anext(pieces, b"")
@@ -78,6 +79,12 @@ class ArtifactsApi:
             "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
         }
         return await _send(request, headers, piece, pieces)
+
+    async def _require_content(self, namespace: str, uri: str) -> None:
+        """Raise 403 for a record whose URI is another namespace's: a step may claim any as its output."""
+        refused = await self.service.owners.refusal(namespace, uri)
+        if refused:
+            raise ApiError(Code.PERMISSION_DENIED, f"The artifact's content cannot be read: {refused}.")
 
     async def _unreadable(self, uri: str, error: Exception) -> ApiError:
         if isinstance(error, IsADirectoryError):
@@ -101,6 +108,7 @@ class ArtifactsApi:
         raise not_found(f'artifact of the task "{task.path}"', name)
 
     async def _content(self, artifact: ArtifactRow) -> bytes:
+        await self._require_content(artifact.namespace, artifact.uri)
         try:
             data = await self.service.artifacts.read(artifact.uri, limit=_MAX_INLINE + 1)
         except (OSError, ValueError) as error:

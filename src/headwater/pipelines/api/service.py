@@ -14,6 +14,7 @@ from headwater.capability.routes import identity_of
 from headwater.pipelines.api.wire import not_found
 from headwater.pipelines.records.catalog import Catalog
 from headwater.pipelines.records.models import ExperimentRow, PipelineRow, PipelineVersionRow, RunRow
+from headwater.pipelines.records.owners import ArtifactOwners
 from headwater.pipelines.records.records import Records
 from headwater.pipelines.roles import GROUP
 
@@ -25,12 +26,14 @@ class Service:
     context: Context
     records: Records
     catalog: Catalog
+    owners: ArtifactOwners
 
     @classmethod
     def of(cls, context: Context) -> "Service":
         """Return the service on the context's database."""
         records = Records(context.database, context.clock)
-        return cls(context, records, Catalog(context.database, context.clock))
+        owners = ArtifactOwners(context.database, context.artifacts)
+        return cls(context, records, Catalog(context.database, context.clock), owners)
 
     @property
     def artifacts(self) -> ArtifactStore:

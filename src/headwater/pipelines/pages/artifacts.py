@@ -13,6 +13,7 @@ from headwater.pipelines.pages.run import missing
 from headwater.pipelines.records.filters import QueryError, parse_query
 from headwater.pipelines.records.lists import ARTIFACT_FIELDS
 from headwater.pipelines.records.models import ArtifactRow, Direction
+from headwater.pipelines.records.owners import ArtifactOwners
 from headwater.pipelines.records.records import Records
 from headwater.pipelines.roles import GROUP
 
@@ -25,6 +26,7 @@ class ArtifactPages:
     def __init__(self, context: Context, records: Records) -> None:
         self._context = context
         self._records = records
+        self._owners = ArtifactOwners(context.database, context.artifacts)
 
     def routes(self) -> list[Route]:
         """Return the routes of artifacts."""
@@ -48,6 +50,12 @@ class ArtifactPages:
         if row is None or row.namespace != asked:
             raise missing("artifact", artifact_id, "namespace", asked)
         return row
+
+    async def _look(self, row: ArtifactRow) -> Preview:
+        """Look into the artifact, unless its record claims what is another namespace's."""
+        if await self._owners.refusal(row.namespace, row.uri):
+            return Preview("missing")
+        return await look(self._context.artifacts, row.uri, row.type)
 
     async def index(self, request: web.Request) -> web.Response:
         """List the namespace's artifacts, newest first."""
@@ -86,7 +94,7 @@ class ArtifactPages:
         shown = {"confusionMatrix", "confidenceMetrics", "evaluationSlices", *metrics}
         values: dict[str, Any] = {
             "artifact": row,
-            "preview": await look(self._context.artifacts, row.uri, row.type),
+            "preview": await self._look(row),
             "made_by": [(use, task) for use, task in links if use.direction is Direction.OUTPUT],
             "used_by": [(use, task) for use, task in links if use.direction is Direction.INPUT],
             "run_names": runs,
@@ -99,13 +107,13 @@ class ArtifactPages:
     async def preview(self, request: web.Request) -> web.Response:
         """Show only what is in the artifact, for a step's panel."""
         row = await self._artifact(request)
-        preview = await look(self._context.artifacts, row.uri, row.type)
+        preview = await self._look(row)
         return self._context.render(request, "pipelines/preview.html", artifact=row, preview=preview)
 
     async def content(self, request: web.Request) -> web.StreamResponse:
         """Send the artifact's bytes: to look at in a sandbox, or with ``?download=1`` to keep."""
         row = await self._artifact(request)
-        preview = await look(self._context.artifacts, row.uri, row.type)
+        preview = await self._look(row)
         if preview.kind in ("missing", "folder"):
             raise missing("object", row.uri, "artifact", row.name)
         response = web.StreamResponse(headers=_headers(row, preview, download=request.query.get("download") == "1"))

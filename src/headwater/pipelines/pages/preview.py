@@ -49,7 +49,7 @@ async def look(store: ArtifactStore, uri: str, artifact_type: str) -> Preview:
     """Read the beginning of an artifact and say what to show of it."""
     try:
         entries = await store.entries(uri)
-    except (ValueError, FileNotFoundError):
+    except (ValueError, OSError):  # nothing there, or a link or a device, which the store does not follow
         return Preview("missing")
     if not entries:
         return Preview("missing")

@@ -1,6 +1,7 @@
 """The pods of runs: finding them, creating them side by side, and stopping them with their logs kept."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -29,6 +30,7 @@ class RunPods:
         self._client = client
         self._pods = informers.informer(PODS)
         self._locations = locations
+        self._store = store
         self._logs = LogArchive(client, informers, store)
 
     def of(self, run: Object) -> PodsByAttempt:
@@ -58,8 +60,8 @@ class RunPods:
         folder = self._locations.host_path(step.root(context))
         if folder is not None and step.task.component.output_parameters:
             # The node gives the volume itself to the pod's user, not what is in it already.
-            (folder / PARAMETER_FOLDER).mkdir(parents=True, exist_ok=True)
-            (folder / PARAMETER_FOLDER).chmod(0o777)
+            with contextlib.suppress(ValueError):  # the pod's volume will say it
+                self._store.make_folder(f"{step.root(context)}/{PARAMETER_FOLDER}", mode=0o777)
         pod = build_pod(step, context)
         try:
             await self._client.create(PODS, pod)

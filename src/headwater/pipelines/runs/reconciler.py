@@ -124,6 +124,11 @@ class RunReconciler:
             if not is_deleting(run):
                 await write_status(self._client, run, stranger_status(run, self._clock.now()))
             return None
+        if row is None and run["spec"].get("runId"):
+            # Whoever could choose an id would own what lies in the folder of a run that had it.
+            if not is_deleting(run):
+                await write_status(self._client, run, stranger_status(run, self._clock.now()))
+            return None
         if row is None and not is_deleting(run):
             row = await adopt(self._client, self._records, self._catalog, run, self._clock.now())
         return row

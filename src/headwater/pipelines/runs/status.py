@@ -44,7 +44,7 @@ def status_of(row: RunRow, counts: Mapping[str, int] | None, before: Mapping[str
 
 def stranger_status(run: Object, now: datetime) -> Object:
     """Return the status of an object that names the record of another run."""
-    error = "spec.runId names another run: it must be the name of this object, or be left out."
+    error = "spec.runId names another run, or none that is recorded: leave it out, and the run gets an id of its own."
     before = run.get("status") or {}
     conditions = [dict(condition) for condition in before.get("conditions") or ()]
     set_condition(conditions, "Complete", "True", "Failed", error, now)

@@ -28,6 +28,8 @@ class Mount(TypedDict, total=False):
     """A path below the source, chosen by the pod's author and perhaps written by its processes."""
     required: bool
     """False: a source that does not exist is left out."""
+    exact: bool
+    """True: pods write near the source, so that no symbolic link on the way to it is followed."""
 
 
 LAYER = "/var/lib/headwater"
@@ -127,7 +129,7 @@ def make_directory(path: str, owner: int | None) -> None:
         except OSError:
             return
         if owner is not None:
-            os.chown(directory, owner, owner)
+            os.chown(directory, owner, owner, follow_symlinks=False)
 
 
 def _depth(mount: Mount) -> int:
@@ -137,8 +139,12 @@ def _depth(mount: Mount) -> int:
 def _pin(mount: Mount) -> int | None:
     """Return a detached copy of the mount's source, so that no path of the host is followed later."""
     source, sub_path = mount["source"], mount.get("sub_path", "")
+    exact = mount.get("exact", False)
     try:
-        tree = _pin_beneath(source, sub_path) if sub_path else linux.open_tree(os.path.realpath(source))
+        if sub_path:
+            tree = _pin_beneath(source, sub_path, exact)
+        else:
+            tree = _pin_exactly(source) if exact else linux.open_tree(os.path.realpath(source))
     except FileNotFoundError:
         if mount.get("required", True):
             raise
@@ -147,8 +153,29 @@ def _pin(mount: Mount) -> int | None:
     return tree
 
 
-def _pin_beneath(source: str, sub_path: str) -> int:
-    base = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _open_exactly(source: str) -> int:
+    """Open a path of the host of which no part may be a symbolic link."""
+    top = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return linux.open_beneath(top, source.lstrip("/"), os.O_PATH, links=False)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(error.errno, f"the volume's source {source} leads through a symbolic link") from None
+    finally:
+        os.close(top)
+
+
+def _pin_exactly(source: str) -> int:
+    found = _open_exactly(source)
+    try:
+        return linux.open_tree("", found)
+    finally:
+        os.close(found)
+
+
+def _pin_beneath(source: str, sub_path: str, exact: bool) -> int:
+    base = _open_exactly(source) if exact else os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
             found = linux.open_beneath(base, sub_path, os.O_PATH)

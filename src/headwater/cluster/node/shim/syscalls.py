@@ -34,6 +34,7 @@ PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 
+RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 
 _AT_FDCWD = -100
@@ -156,9 +157,13 @@ def pivot_root_here() -> None:
     os.chdir("/")
 
 
-def open_beneath(directory: int, path: str, flags: int) -> int:
-    """Open a path below a directory; a symbolic link that leads out of it is refused (``openat2``)."""
-    how = _OpenHow(flags=flags | os.O_CLOEXEC, resolve=RESOLVE_BENEATH)
+def open_beneath(directory: int, path: str, flags: int, *, links: bool = True) -> int:
+    """Open a path below a directory; a symbolic link that leads out of it is refused (``openat2``).
+
+    Without ``links`` any symbolic link on the way is (``ELOOP``).
+    """
+    resolve = RESOLVE_BENEATH | (0 if links else RESOLVE_NO_SYMLINKS)
+    how = _OpenHow(flags=flags | os.O_CLOEXEC, resolve=resolve)
     return _call(
         "open",
         _SYS_OPENAT2,

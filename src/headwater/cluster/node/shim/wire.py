@@ -69,7 +69,9 @@ class Channel:
     def receive(self) -> Iterator[Message] | None:
         """Return the messages that one read completes, or None when the other side has closed."""
         try:
-            data, fds, _, _ = socket.recv_fds(self.sock, 65536, _MOST_FDS, socket.MSG_CMSG_CLOEXEC)
+            data, fds, _, _ = socket.recv_fds(self.sock, 65536, _MOST_FDS)
+            for fd in fds:  # recv_fds of Python 3.11 does not hand its flags on
+                os.set_inheritable(fd, False)
         except BlockingIOError:
             return iter(())
         except OSError:
