@@ -3,6 +3,7 @@
 They know the API only through a ``Client`` and informers, and could run outside the server's process.
 """
 
+from headwater.cluster.controllers.deployment.reconciler import deployment_controller
 from headwater.cluster.controllers.garbage import garbage_controller
 from headwater.cluster.controllers.graph import OwnerGraph
 from headwater.cluster.controllers.job.reconciler import job_controller
@@ -10,6 +11,8 @@ from headwater.cluster.controllers.kinds import Kinds
 from headwater.cluster.controllers.namespace import namespace_controller
 from headwater.cluster.controllers.podgc import pod_collector
 from headwater.cluster.controllers.provisions import provision_controllers
+from headwater.cluster.controllers.quota import quota_controller
+from headwater.cluster.controllers.replicaset import replica_set_controller
 from headwater.kube.client import Client
 from headwater.kube.controller import Controller, EventRecorder, Informers
 from headwater.kube.meta.time import Clock
@@ -30,6 +33,9 @@ def build(
         namespace_controller(client, informers, graph, clock),
         *provision_controllers(client, informers, ca_pem),
         job_controller(client, informers, recorder.named("job-controller"), clock),
+        replica_set_controller(client, informers, recorder.named("replicaset-controller"), clock),
+        deployment_controller(client, informers, recorder.named("deployment-controller"), clock),
         garbage_controller(client, graph, recorder.named("garbage-collector-controller")),
         pod_collector(client, informers, clock),
+        quota_controller(client, informers, graph, clock),
     ]

@@ -1,0 +1,1 @@
+"""What the controllers of long-running pods have in common."""
