@@ -72,7 +72,7 @@ class Api:
         self._writing = Writing(
             store,
             self.registry,
-            Admission(store, rng, lambda: self.authorizer),
+            Admission(store, self.registry, rng, lambda: self.authorizer),
             self.clock,
             rng,
             new_uid or (lambda: str(uuid.uuid4())),

@@ -7,24 +7,30 @@ no object exists costs a look-up.
 import random
 from collections.abc import Callable
 
+from headwater.cluster.apiserver.admission import limits, quota
 from headwater.cluster.apiserver.admission.escalation import RBAC_GROUP, check_grant
 from headwater.cluster.apiserver.admission.namespaces import check_deletion, check_namespace
+from headwater.cluster.apiserver.admission.pod_security import check_labels, check_pod_security
 from headwater.cluster.apiserver.admission.priority import check_class, prioritise
 from headwater.cluster.apiserver.admission.request import AdmissionRequest
 from headwater.cluster.apiserver.admission.service_account import ServiceAccounts
-from headwater.cluster.apiserver.registry import Served
+from headwater.cluster.apiserver.registry import Registry, Served
 from headwater.cluster.apiserver.users import Authorizer
 from headwater.cluster.store.store import Store
-from headwater.kube.meta.resources import PODS
+from headwater.kube.meta.objects import Object
+from headwater.kube.meta.resources import NAMESPACES, PODS
 
 
 class Admission:
     """The chain of rules."""
 
-    def __init__(self, store: Store, rng: random.Random, authorizer: Callable[[], Authorizer]) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, rng: random.Random, authorizer: Callable[[], Authorizer]
+    ) -> None:
         self._store = store
         self._authorizer = authorizer
         self._accounts = ServiceAccounts(store, rng)
+        self._quotas = quota.Quotas(store, registry)
 
     def check_namespace(self, served: Served, namespace: str, name: str) -> None:
         """Refuse a new object in a namespace that is not there, or on its way out."""
@@ -36,9 +42,17 @@ class Admission:
 
     async def mutate(self, request: AdmissionRequest) -> None:
         """Fill in and change the wanted object. Raises ``StatusError``."""
-        if request.served.resource == PODS and request.operation == "CREATE" and request.obj is not None:
-            prioritise(self._store, request.obj)
-            await self._accounts.complete(request.namespace, request.obj)
+        obj = request.obj
+        if obj is None or request.operation != "CREATE" or request.subresource:
+            return
+        resource = request.served.resource
+        if resource == PODS:
+            prioritise(self._store, obj)
+            await self._accounts.complete(request.namespace, obj)
+            if self._store.count(limits.BUCKET):
+                limits.fill_in(self._store, request.namespace, obj)
+        elif resource.kind == "LimitRange" and not resource.group:
+            limits.complete_range(obj)
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Judge the object as it would be stored, or the deletion. Raises ``StatusError``."""
@@ -47,3 +61,21 @@ class Admission:
             check_grant(self._authorizer(), request)
         elif resource.group == "scheduling.k8s.io" and request.obj is not None:
             check_class(self._store, request.obj)
+        elif resource == NAMESPACES and request.obj is not None:
+            check_labels(request.obj)
+        if not resource.namespaced or request.obj is None:
+            return
+        if self._store.count(limits.BUCKET):
+            self._check_limits(request, request.obj)
+        check_pod_security(self._store, request)
+        if self._store.count(quota.BUCKET):
+            await self._quotas.check(request)
+
+    def _check_limits(self, request: AdmissionRequest, obj: Object) -> None:
+        resource = request.served.resource
+        if request.subresource or resource.group:
+            return
+        if resource.plural == "pods" and request.operation == "CREATE":
+            limits.check_pod(self._store, request.namespace, obj)
+        elif resource.plural == "persistentvolumeclaims":
+            limits.check_claim(self._store, request.namespace, obj)
