@@ -8,7 +8,15 @@ from aiohttp import web
 from headwater.capability.routes import Route
 from headwater.pipelines.api.service import Service
 from headwater.pipelines.api.shapes import experiment_json
-from headwater.pipelines.api.wire import Kind, Message, bad_request, list_query, present, read_message, respond
+from headwater.pipelines.api.wire import (
+    Kind,
+    Message,
+    checked_display_name,
+    list_query,
+    read_message,
+    respond,
+    respond_page,
+)
 from headwater.pipelines.records.lists import EXPERIMENT_FIELDS
 from headwater.pipelines.records.models import StorageState
 
@@ -48,9 +56,7 @@ class ExperimentsApi:
         body = await read_message(request, EXPERIMENT)
         namespace = self.service.namespace(request, body.get("namespace"))
         await self.service.require(request, "create", "experiments", namespace)
-        name = body.get("display_name", "")
-        if not name.strip() or len(name) > 255:
-            raise bad_request("display_name must have between 1 and 255 characters.")
+        name = checked_display_name(body)
         row = await self.service.catalog.create_experiment(namespace, name, body.get("description", ""))
         return respond(experiment_json(row))
 
@@ -65,13 +71,7 @@ class ExperimentsApi:
         await self.service.require(request, "list", "experiments", namespace)
         query = list_query(request, EXPERIMENT_FIELDS)
         page = await self.service.catalog.list_experiments(query, namespace=namespace)
-        return respond(
-            present(
-                experiments=[experiment_json(row) for row in page.rows],
-                total_size=page.total_size or None,
-                next_page_token=page.next_page_token,
-            )
-        )
+        return respond_page("experiments", [experiment_json(row) for row in page.rows], page)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Delete an experiment; its runs stay."""

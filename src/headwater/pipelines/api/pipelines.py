@@ -12,20 +12,20 @@ from headwater.pipelines.api.service import Service
 from headwater.pipelines.api.shapes import pipeline_json, version_json
 from headwater.pipelines.api.submissions import Submission, from_struct
 from headwater.pipelines.api.wire import (
+    STATUS,
     Kind,
     Message,
     bad_request,
     list_query,
     not_built,
     not_found,
-    present,
     read_message,
     respond,
+    respond_page,
 )
 from headwater.pipelines.records.lists import PIPELINE_FIELDS, VERSION_FIELDS
 from headwater.pipelines.records.models import PipelineRow, PipelineVersionRow
 
-STATUS = Message({"code": Kind.NUMBER, "message": Kind.TEXT, "details": Kind.ANY})
 PIPELINE = Message(
     {
         "pipeline_id": Kind.TEXT,
@@ -126,13 +126,7 @@ class PipelinesApi:
         namespace = self.service.namespace(request)
         await self.service.require(request, "list", "pipelines", namespace)
         page = await self.service.catalog.list_pipelines(list_query(request, PIPELINE_FIELDS), namespace=namespace)
-        return respond(
-            present(
-                pipelines=[pipeline_json(row) for row in page.rows],
-                total_size=page.total_size or None,
-                next_page_token=page.next_page_token,
-            )
-        )
+        return respond_page("pipelines", [pipeline_json(row) for row in page.rows], page)
 
     async def update(self, request: web.Request) -> web.StreamResponse:
         """Change a pipeline's display name, description or tags."""
@@ -168,13 +162,8 @@ class PipelinesApi:
         query = list_query(request, VERSION_FIELDS)
         page = await self.service.catalog.list_versions(query, pipeline_id=row.pipeline_id)
         documents = await self.service.records.spec_documents(version.spec_hash for version in page.rows)
-        return respond(
-            present(
-                pipeline_versions=[version_json(one, documents.get(one.spec_hash)) for one in page.rows],
-                total_size=page.total_size or None,
-                next_page_token=page.next_page_token,
-            )
-        )
+        rows = [version_json(one, documents.get(one.spec_hash)) for one in page.rows]
+        return respond_page("pipeline_versions", rows, page)
 
     async def update_version(self, request: web.Request) -> web.StreamResponse:
         """Change a version's display name, description or tags."""

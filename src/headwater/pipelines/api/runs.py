@@ -8,22 +8,25 @@ from typing import Any
 from aiohttp import web
 
 from headwater.capability.routes import Route
-from headwater.pipelines.api.pipelines import STATUS
 from headwater.pipelines.api.service import Service
 from headwater.pipelines.api.shapes import run_json, task_details, tasks_json
 from headwater.pipelines.api.submissions import Submission, from_struct, run_parameters
 from headwater.pipelines.api.wire import (
+    STATUS,
     ApiError,
     Code,
     Kind,
     Message,
     bad_request,
+    checked_display_name,
     list_query,
     not_built,
     not_found,
     present,
     read_message,
     respond,
+    respond_page,
+    wants_full,
 )
 from headwater.pipelines.records.lists import RUN_FIELDS
 from headwater.pipelines.records.models import ExperimentRow, PipelineVersionRow, RunRow, StorageState
@@ -90,9 +93,7 @@ class RunsApi:
         """Submit a run."""
         body = await read_message(request, RUN)
         experiment = await self._experiment(request, body.get("experiment_id") or request.query.get("experiment_id"))
-        name = body.get("display_name", "")
-        if not name.strip() or len(name) > 255:
-            raise bad_request("display_name must have between 1 and 255 characters.")
+        name = checked_display_name(body)
         if body.get("plugins_input"):
             raise not_built("plugins_input")
         version, submission = await self._source(request, body)
@@ -162,7 +163,7 @@ class RunsApi:
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Read a run with its tasks; ``view=FULL`` adds them in the newer shape."""
         run = await self.service.run(request, "get", request.match_info["run_id"])
-        return await self._respond(run.run_id, full=request.query.get("view", "").upper() in ("FULL", "1"))
+        return await self._respond(run.run_id, full=wants_full(request))
 
     async def _respond(self, run_id: str, *, full: bool) -> web.Response:
         records = self.service.records
@@ -195,12 +196,11 @@ class RunsApi:
         page = await records.list_runs(query, namespace=namespace, experiment_id=experiment_id)
         documents = await records.spec_documents(run.spec_hash for run in page.rows if not run.pipeline_version_id)
         answers = [run_json(run, documents.get(run.spec_hash)) for run in page.rows]
-        if request.query.get("view", "").upper() in ("FULL", "1"):
+        if wants_full(request):
             for run, answer in zip(page.rows, answers, strict=True):
                 tasks, linked = await records.load_tasks(run.run_id), await records.load_artifacts(run.run_id)
                 answer["tasks"] = tasks_json(run, tasks, linked)
-        total = page.total_size or None
-        return respond(present(runs=answers, total_size=total, next_page_token=page.next_page_token))
+        return respond_page("runs", answers, page)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Delete a run, its pods and its records."""

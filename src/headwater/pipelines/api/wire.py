@@ -7,7 +7,7 @@ by other means, answer ``{"error_message", "error_details"}``.
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, IntEnum
@@ -20,6 +20,7 @@ from headwater.capability.routes import Handler
 from headwater.kube.meta.errors import StatusError
 from headwater.pipelines.records.catalog import NameTakenError, NotEmptyError
 from headwater.pipelines.records.filters import Fields, ListQuery, QueryError, parse_query
+from headwater.pipelines.records.lists import Page
 from headwater.pipelines.spec.tree import SpecError
 
 log = logging.getLogger(__name__)
@@ -153,6 +154,25 @@ def present(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None and value not in ("", [], {})}
 
 
+def respond_page(name: str, rows: Sequence[dict[str, Any]], page: Page[Any]) -> web.Response:
+    """Return one page of a list, its rows under ``name``."""
+    listed = {name: rows, "total_size": page.total_size or None, "next_page_token": page.next_page_token}
+    return respond(present(**listed))
+
+
+def wants_full(request: web.Request) -> bool:
+    """Tell whether a request asks for runs with their tasks in the newer shape: ``view=FULL``, or its number."""
+    return request.query.get("view", "").upper() in ("FULL", "1")
+
+
+def checked_display_name(body: Mapping[str, Any]) -> str:
+    """Return a message's ``display_name``. Raises ``ApiError`` when it is empty or too long."""
+    name: str = body.get("display_name", "")
+    if not name.strip() or len(name) > 255:
+        raise bad_request("display_name must have between 1 and 255 characters.")
+    return name
+
+
 def list_query(request: web.Request, fields: Fields) -> ListQuery:
     """Read the parameters that every list has. Raises ``QueryError``."""
     query = request.query
@@ -182,6 +202,10 @@ class Message:
     """The fields of a request message."""
 
     fields: Mapping[str, "Kind | Message"] = field(default_factory=dict)
+
+
+STATUS = Message({"code": Kind.NUMBER, "message": Kind.TEXT, "details": Kind.ANY})
+"""An error inside a message."""
 
 
 async def read_body(request: web.Request, limit: int = MAX_BODY) -> bytes:
