@@ -108,7 +108,7 @@ def entries_before(live: Any, sent: Any, *, subresource: str = "") -> list[Entry
     Those of the object that was sent, so that clients may edit them; the live ones when it has none, has nonsense, or
     is a subresource; none when it asks for a reset by one empty entry (``managedFields: [{}]``).
     """
-    if not subresource and sent is not live:
+    if not subresource and sent != live:
         if sent == [{}]:
             return []
         entries = read_entries(sent) if sent else None
