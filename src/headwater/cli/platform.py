@@ -5,6 +5,7 @@ the order below and stop in the reverse.
 """
 
 import asyncio
+import os
 import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -130,6 +131,7 @@ class Platform:
             static_roots={room.name: room.static for room in ROOMS if room.static is not None},
             clock=clock,
             port=self._ports.gateway,
+            names=os.environ.get("HEADWATER_HOSTS", "").split(","),
         )
         login = await _first_login(users)
         await gateway.start()

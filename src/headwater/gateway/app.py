@@ -20,6 +20,7 @@ from headwater.gateway.authentication import Authentication, without_identity_he
 from headwater.gateway.errors import as_json, as_page, wants_page
 from headwater.gateway.guard import Guard, SignInNeeded, check_stream
 from headwater.gateway.headers import secure
+from headwater.gateway.hosts import is_known
 from headwater.gateway.login import Login, see_other
 from headwater.gateway.sessions import Sessions
 from headwater.gateway.static import StaticFiles
@@ -37,6 +38,12 @@ _SECONDS_TO_STOP = 1.0
 _PREFIXED = "/apis/"
 _BEGUN: web.RequestKey[bool] = web.RequestKey("begun", bool)
 """Whether the first bytes of the answer are on their way."""
+
+
+_FOREIGN_NAME = (
+    "The platform does not answer to this name. Open it by its address or as localhost, or list the name in the "
+    "environment variable HEADWATER_HOSTS before `headwater up`."
+)
 
 
 def migrate(database: Database) -> None:
@@ -61,11 +68,15 @@ class Gateway:
         clock: Clock,
         host: str = "127.0.0.1",
         port: int = 8080,
+        names: Sequence[str] = (),
     ) -> None:
-        """``port`` 0 takes a free one; ``static_roots`` are the rooms' folders of scripts and styles by room."""
+        """``port`` 0 takes a free one; ``names`` are further host names by which it may be called;
+        ``static_roots`` are the rooms' folders of scripts and styles by room.
+        """
         self.host = host
         self.port = port
         self.authorizer = authorizer
+        self._names = frozenset(name.strip().lower() for name in names if name.strip())
         self._render = render
         self._guard = Guard(Authentication(sessions, tokens, client))
         login = Login(users, sessions, Throttle(clock), render)
@@ -124,6 +135,8 @@ class Gateway:
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not is_known(request.headers.get("Host", ""), self._names):
+            return as_json(StatusError(421, "MisdirectedRequest", _FOREIGN_NAME))
         request = without_identity_headers(request)
         route = request.match_info.route
         page = route.handler in self._pages
