@@ -11,10 +11,10 @@ from typing import Any
 
 Spec = dict[str, Any]
 
+_CHARTED = frozenset({"confusionMatrix", "confidenceMetrics", "evaluationSlices"})
+"""What the charts are drawn from."""
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-_INTERNAL = frozenset(
-    {"display_name", "store_session_info", "confusionMatrix", "confidenceMetrics", "evaluationSlices"}
-)
+_INTERNAL = _CHARTED | {"display_name", "store_session_info"}
 
 
 def scalar_metrics(metadata: Mapping[str, Any]) -> dict[str, float | int]:
@@ -209,6 +209,11 @@ def metric_bars(values: Mapping[str, Mapping[str, float]]) -> Spec | None:
             },
         },
     }
+
+
+def other_metadata(metadata: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what neither a chart nor the metrics show, to be listed as it is."""
+    return {name: value for name, value in metadata.items() if name not in _CHARTED and name not in metrics}
 
 
 def charts_of(metadata: Mapping[str, Any]) -> list[tuple[str, Spec]]:

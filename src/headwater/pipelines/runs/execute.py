@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from headwater.artifacts import VOLUME_DRIVER
 from headwater.kube.meta.objects import Object
 from headwater.kube.meta.owners import owner_reference
 from headwater.kube.meta.time import format_time
@@ -26,7 +27,6 @@ UPSTREAM_RUN_LABEL = "pipeline/runid"
 """As Kubeflow Pipelines labels its pods, for tools that look for them."""
 PATH_ANNOTATION = "pipelines.headwater.dev/task-path"
 CONTAINER = "main"
-VOLUME_DRIVER = "artifacts.headwater.dev"
 OUTPUT_FILE = "executor_output.json"
 PARAMETER_FOLDER = ".outputs"
 
