@@ -24,7 +24,7 @@ from headwater.cluster.apiserver.ownership import applied, check_config, check_m
 from headwater.cluster.apiserver.patching import apply_patch, check_patch
 from headwater.cluster.apiserver.registry import VIRTUAL_VERBS, Registry, Served
 from headwater.cluster.apiserver.schemas import decode
-from headwater.cluster.apiserver.selection import Selection
+from headwater.cluster.apiserver.selection import Selection, selected_name
 from headwater.cluster.apiserver.upkeep import Upkeep
 from headwater.cluster.apiserver.users import Authorizer, MastersOnly, User
 from headwater.cluster.apiserver.writing import Writing
@@ -190,7 +190,7 @@ class Api:
         resource_version_match: str = "",
     ) -> DocumentList:
         """Read a collection in the order of namespace and name; an empty namespace means all."""
-        served = self._allow(user, "list", resource, None, namespace, "")
+        served = self._allow(user, "list", resource, None, namespace, selected_name(field_selector))
         return reading.list_documents(
             self.store,
             served,
@@ -213,10 +213,10 @@ class Api:
         field_selector: str = "",
         bookmarks: bool = False,
         timeout_seconds: float | None = None,
-        send_initial_events: bool = False,
+        send_initial_events: bool | None = None,
     ) -> AsyncIterator[WatchItem]:
         """Follow a collection. The errors of the request itself are raised here, not at the first item."""
-        served = self._allow(user, "watch", resource, None, namespace, "")
+        served = self._allow(user, "watch", resource, None, namespace, selected_name(field_selector))
         selection = Selection.parse(served, label_selector, field_selector)
         initial, watch = reading.begin_watch(
             self.store,
@@ -235,7 +235,7 @@ class Api:
             watch,
             bookmarks=bookmarks,
             timeout_seconds=timeout_seconds,
-            mark_initial_end=send_initial_events and bookmarks,
+            mark_initial_end=bool(send_initial_events) and bookmarks,
         )
 
     # --- writing ------------------------------------------------------------------------------------------------
@@ -378,7 +378,7 @@ class Api:
         options: DeleteOptions | None = None,
     ) -> DocumentList:
         """Ask for the deletion of all that the selectors match; answers them as they were."""
-        served = self._allow(user, "deletecollection", resource, None, namespace, "")
+        served = self._allow(user, "deletecollection", resource, None, namespace, selected_name(field_selector))
         self._check_home(served, namespace)
         selection = Selection.parse(served, label_selector, field_selector)
         return await self._writing.delete_all(

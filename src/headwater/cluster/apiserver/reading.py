@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Iterator
 
 from headwater.cluster.apiserver.answers import DocumentList, WatchItem
 from headwater.cluster.apiserver.conversion import present
+from headwater.cluster.apiserver.list_options import check_list_options
 from headwater.cluster.apiserver.registry import Registry, Served
-from headwater.cluster.apiserver.selection import Selection, read_continue, read_revision, write_continue
+from headwater.cluster.apiserver.selection import LATEST, Selection, read_continue, read_revision, write_continue
 from headwater.cluster.store.buckets import Watch
 from headwater.cluster.store.documents import Document
 from headwater.cluster.store.errors import HistoryGone, StoreClosed
@@ -20,6 +21,12 @@ from headwater.kube.meta.errors import StatusError, bad_request, expired, not_fo
 from headwater.kube.meta.objects import Object
 
 _BOOKMARK_SECONDS = 60.0
+_PAGES_TOO_OLD = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
+    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "deleted between the time the first chunk was returned and now may show up in the list."
+)
 
 
 def key_of(served: Served, namespace: str, name: str) -> str:
@@ -58,31 +65,31 @@ def list_documents(
 ) -> DocumentList:
     """Return a collection or a page of it. Raises ``StatusError`` 400, 410 or 504."""
     revision, after = store.revision, ""
-    if resource_version_match not in ("", "Exact", "NotOlderThan"):
-        raise bad_request(f'resourceVersionMatch: Unsupported value: "{resource_version_match}"')
-    if resource_version_match and not resource_version:
-        raise bad_request("resourceVersionMatch: Forbidden: it needs a resourceVersion")
+    check_list_options(
+        resource_version=resource_version,
+        resource_version_match=resource_version_match,
+        continue_token=continue_token,
+    )
     if limit < 0:
         raise bad_request("limit must not be negative")
     if continue_token:
         if resource_version and resource_version != "0":
             raise bad_request("specifying resource version is not allowed when using continue")
-        revision, after = read_continue(continue_token)
-        check_revision(store, str(revision))
+        asked, after = read_continue(continue_token)
+        if asked != LATEST:
+            revision = check_revision(store, str(asked))
     elif resource_version:
         asked = check_revision(store, resource_version)
-        if resource_version_match == "Exact":
-            if asked == 0:
-                raise bad_request('resourceVersionMatch: Forbidden: "Exact" needs a resourceVersion other than 0')
+        # A limit with a revision and no word on how to match it means that revision, for the sake of old clients.
+        if asked and (resource_version_match == "Exact" or (limit and not resource_version_match)):
             revision = asked
     try:
         return _page(store, served, namespace, selection, limit, revision, after)
     except HistoryGone as error:
         if continue_token:
-            raise expired(
-                "The provided continue parameter is too old to display a consistent list result. "
-                "You must start a new list without the continue parameter."
-            ) from error
+            gone = expired(_PAGES_TOO_OLD)
+            gone.continue_token = write_continue(LATEST, after)
+            raise gone from error
         raise expired(str(error)) from error
 
 
@@ -123,7 +130,7 @@ def begin_watch(
     selection: Selection,
     *,
     resource_version: str,
-    send_initial_events: bool,
+    send_initial_events: bool | None,
 ) -> tuple[list[Document] | None, Watch]:
     """Return what a watcher is told first (``None``: nothing), and its place in the log.
 
@@ -132,6 +139,8 @@ def begin_watch(
     prefix = f"{namespace}/" if namespace else ""
     asked = read_revision(resource_version) if resource_version else 0
     try:
+        if send_initial_events is False and asked == 0:
+            return None, store.watch(served.bucket, prefix)
         if asked == 0 or send_initial_events:
             if asked > store.revision:
                 check_revision(store, resource_version)

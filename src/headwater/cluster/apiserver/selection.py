@@ -88,6 +88,21 @@ class Selection:
         return WatchItem("DELETED", Document.of(last, change.revision))
 
 
+def selected_name(field_selector: str) -> str:
+    """Return the one name that a field selector means, else an empty string.
+
+    Such a list is authorized as one for that name, which a rule with ``resourceNames`` can allow.
+    """
+    if "metadata.name" not in field_selector:
+        return ""
+    try:
+        requirements = FieldSelector.parse(field_selector).requirements
+    except ValueError:
+        return ""
+    names = (each.value for each in requirements if each.field == "metadata.name" and each.equal)
+    return next(names, "")
+
+
 def field_of(obj: Object, path: str) -> str:
     """Return a field by its dotted path as text; an absent one is empty."""
     value: Any = obj
@@ -124,8 +139,12 @@ def _reader(served: Served) -> Callable[[Object, str], str]:
     return _event_field if served.bucket == "events" else _field_or_zero
 
 
+LATEST = -1
+"""The revision in a token that goes on with the newest state, when that of the first page is gone."""
+
+
 def write_continue(revision: int, last_name: str) -> str:
-    """Return the token that continues a list behind a name, as of a revision."""
+    """Return the token that continues a list behind a name, as of a revision (``LATEST``: whatever is there)."""
     token = orjson.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": last_name})
     return base64.urlsafe_b64encode(token).decode().rstrip("=")
 
@@ -137,7 +156,7 @@ def read_continue(token: str) -> tuple[int, str]:
         revision, start = decoded["rv"], decoded["start"]
     except (binascii.Error, ValueError, KeyError, TypeError) as error:
         raise bad_request("continue key is not valid: it was not made by this server") from error
-    if not isinstance(revision, int) or revision < 1 or not isinstance(start, str):
+    if not isinstance(revision, int) or (revision < 1 and revision != LATEST) or not isinstance(start, str):
         raise bad_request("continue key is not valid: it was not made by this server")
     return revision, start
 

@@ -31,6 +31,8 @@ class StatusError(Exception):
         self.reason = reason
         self.message = message
         self.details = details or {}
+        self.continue_token = ""
+        """Goes on, inconsistently, where a list's own token is too old (``metadata.continue``)."""
 
     @property
     def status(self) -> Object:
@@ -38,7 +40,7 @@ class StatusError(Exception):
         body: Object = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.continue_token} if self.continue_token else {},
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,
@@ -51,12 +53,14 @@ class StatusError(Exception):
     @classmethod
     def from_status(cls, status: Object) -> "StatusError":
         """Rebuild the error from a ``Status`` object that a server sent."""
-        return cls(
+        error = cls(
             int(status.get("code") or 500),
             str(status.get("reason") or "Unknown"),
             str(status.get("message") or ""),
             status.get("details"),
         )
+        error.continue_token = str((status.get("metadata") or {}).get("continue") or "")
+        return error
 
 
 def _details(group: str, kind: str, name: str, causes: list[Cause] | None = None) -> dict[str, Any]:

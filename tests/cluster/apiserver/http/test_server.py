@@ -255,7 +255,7 @@ async def test_a_watch_in_tables_names_its_columns_once(admin: Caller) -> None:
 
 
 async def test_a_watch_ends_in_time(admin: Caller) -> None:
-    events = [event async for event in lines_of(admin, f"{MAPS}?watch=true&timeoutSeconds=0&allowWatchBookmarks=1")]
+    events = [event async for event in lines_of(admin, f"{MAPS}?watch=true&timeoutSeconds=1&allowWatchBookmarks=1")]
     assert [event["type"] for event in events] == ["BOOKMARK"]
 
 
@@ -266,8 +266,9 @@ async def test_history_that_is_gone_is_an_event(admin: Caller) -> None:
 
 async def test_a_watch_of_a_caller_who_left_ends(callers: Callers) -> None:
     tasks = callers.running.server._lasting._tasks
+    streaming = "sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan"
     for _ in range(3):
-        seen = lines_of(callers.admin, f"{MAPS}?watch=true&sendInitialEvents=true&allowWatchBookmarks=true")
+        seen = lines_of(callers.admin, f"{MAPS}?watch=true&{streaming}")
         await anext(seen)
         assert len(tasks) == 1
         await seen.aclose()
@@ -319,6 +320,66 @@ async def test_a_write_is_done_even_when_its_caller_leaves(callers: Callers) -> 
         assert item["metadata"]["uid"]
     code, _ = await callers.admin.ask("POST", MAPS, json=config_map("after"))
     assert code == 201
+
+
+async def test_a_list_as_a_stream_ends_its_first_part_with_a_bookmark(admin: Caller) -> None:
+    await admin.ask("POST", MAPS, json=config_map("a"))
+    streaming = "sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan"
+    seen = lines_of(admin, f"{MAPS}?watch=true&{streaming}")
+    first, second = await anext(seen), await anext(seen)
+    assert (first["type"], first["object"]["metadata"]["name"]) == ("ADDED", "a")
+    assert second["type"] == "BOOKMARK"
+    assert second["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+    await seen.aclose()
+    silent = lines_of(admin, f"{MAPS}?watch=true&sendInitialEvents=false&resourceVersionMatch=NotOlderThan")
+    waiting = asyncio.ensure_future(anext(silent))
+    await asyncio.sleep(0.05)
+    await admin.ask("POST", MAPS, json=config_map("b"))
+    assert (await waiting)["object"]["metadata"]["name"] == "b"
+    await silent.aclose()
+
+
+async def test_a_watch_of_one_object(admin: Caller) -> None:
+    seen = lines_of(admin, f"{MAPS}?watch=true&fieldSelector=metadata.name%3Db")
+    waiting = asyncio.ensure_future(anext(seen))
+    for name in ("a", "b"):
+        await admin.ask("POST", MAPS, json=config_map(name))
+    assert (await waiting)["object"]["metadata"]["name"] == "b"
+    await seen.aclose()
+
+
+async def test_pages_that_are_too_old_go_on_with_a_fresh_token(callers: Callers) -> None:
+    admin = callers.admin
+    for name in "abcd":
+        await admin.ask("POST", MAPS, json=config_map(name))
+    _, page = await admin.ask("GET", f"{MAPS}?limit=2")
+    token = page["metadata"]["continue"]
+    await admin.ask("DELETE", f"{MAPS}/c")
+    _, same = await admin.ask("GET", MAPS, params={"limit": "2", "continue": token})
+    assert [item["metadata"]["name"] for item in same["items"]] == ["c", "d"], "pages show one moment"
+    assert same["metadata"]["resourceVersion"] == page["metadata"]["resourceVersion"]
+    callers.running.api.store.compact(everything=True)
+    code, gone = await admin.ask("GET", MAPS, params={"limit": "2", "continue": token})
+    assert (code, gone["reason"]) == (410, "Expired")
+    assert "The provided continue parameter is too old" in gone["message"]
+    _, rest = await admin.ask("GET", MAPS, params={"limit": "2", "continue": gone["metadata"]["continue"]})
+    assert [item["metadata"]["name"] for item in rest["items"]] == ["d"]
+
+
+async def test_a_review_has_no_table(admin: Caller) -> None:
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    body = {"spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}}
+    code, said = await admin.ask("POST", path, json=body, headers={"Accept": TABLE["Accept"].split(",")[0]})
+    assert (code, said["reason"]) == (406, "NotAcceptable")
+
+
+async def test_metrics(admin: Caller) -> None:
+    await admin.ask("POST", MAPS, json=config_map("a"))
+    _, said = await admin.ask("GET", "/metrics")
+    assert 'apiserver_request_total{verb="create",code="201"} 1' in said
+    assert 'apiserver_request_duration_seconds_bucket{verb="create",le="+Inf"} 1' in said
+    assert 'apiserver_storage_objects{resource="configmaps"} 1' in said
+    assert "process_resident_memory_bytes" in said
 
 
 # --- discovery and OpenAPI ------------------------------------------------------------------------------------------

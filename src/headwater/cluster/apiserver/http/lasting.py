@@ -13,6 +13,11 @@ class Streams:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending = False
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._tasks)
+
     @contextmanager
     def open(self) -> Iterator[None]:
         """Run the body of a stream. Its cancellation by ``end`` just leaves the block, so that it can say goodbye."""

@@ -27,6 +27,7 @@ from headwater.cluster.apiserver.http.requests import (
 )
 from headwater.cluster.apiserver.http.tables import Include, partial, table_of
 from headwater.cluster.apiserver.http.watching import encoder, error_event, stream_watch
+from headwater.cluster.apiserver.list_options import check_list_options
 from headwater.cluster.apiserver.registry import Served
 from headwater.cluster.apiserver.users import User
 from headwater.cluster.store.documents import Document
@@ -35,6 +36,7 @@ from headwater.kube.meta.objects import Object
 from headwater.kube.meta.resources import Resource
 
 _OBJECT_FORMS = frozenset({Form.OBJECT, Form.TABLE, Form.METADATA})
+_PLAIN = frozenset({Form.OBJECT})
 _LIST_FORMS = frozenset({Form.OBJECT, Form.TABLE, Form.METADATA_LIST, Form.METADATA})
 _INCLUDES = ("None", "Metadata", "Object")
 
@@ -109,6 +111,8 @@ class ResourceHandlers:
     ) -> web.StreamResponse:
         wanted = _wanted(request, _LIST_FORMS)
         query = request.query
+        if "sendInitialEvents" in query:
+            check_list_options(send_initial_events=True)
         found = await self._api.list(
             user,
             served.resource,
@@ -127,6 +131,13 @@ class ResourceHandlers:
     ) -> web.StreamResponse:
         wanted = _wanted(request, _LIST_FORMS)
         query = request.query
+        initial = flag(query, "sendInitialEvents") if "sendInitialEvents" in query else None
+        check_list_options(
+            resource_version=query.get("resourceVersion", ""),
+            resource_version_match=query.get("resourceVersionMatch", ""),
+            send_initial_events=initial,
+            watch=True,
+        )
         try:
             items = self._api.watch(
                 user,
@@ -136,8 +147,8 @@ class ResourceHandlers:
                 label_selector=query.get("labelSelector", ""),
                 field_selector=query.get("fieldSelector", ""),
                 bookmarks=flag(query, "allowWatchBookmarks"),
-                timeout_seconds=whole(query, "timeoutSeconds"),
-                send_initial_events=flag(query, "sendInitialEvents"),
+                timeout_seconds=whole(query, "timeoutSeconds") or None,
+                send_initial_events=initial,
             )
         except StatusError as error:
             if error.code != 410:
@@ -152,7 +163,8 @@ class ResourceHandlers:
     async def _create(
         self, request: web.BaseRequest, user: User, served: Served, asked: ResourceRequest
     ) -> web.StreamResponse:
-        wanted = _wanted(request, _OBJECT_FORMS)
+        # A kind that is only created and answered has no metadata that a table could be made of.
+        wanted = _wanted(request, _PLAIN if served.virtual else _OBJECT_FORMS)
         options = write_options(request.query, request.headers.get("User-Agent", ""))
         obj = read_object(await read_body(request), request.headers.get("Content-Type", ""))
         document = await self._finish(

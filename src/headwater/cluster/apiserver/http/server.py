@@ -7,8 +7,8 @@ resource (authorized by ``Api``) or another URL (authorized here). There is no o
 import asyncio
 import errno
 import logging
-from collections import Counter
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -17,10 +17,12 @@ from headwater.cluster.apiserver.authn.authenticator import Authenticator, imper
 from headwater.cluster.apiserver.core import Api
 from headwater.cluster.apiserver.http.answering import refusal
 from headwater.cluster.apiserver.http.bodies import MAXIMUM, too_large
+from headwater.cluster.apiserver.http.fairness import Fairness
 from headwater.cluster.apiserver.http.information import Information
 from headwater.cluster.apiserver.http.lasting import Streams
+from headwater.cluster.apiserver.http.metrics import Metrics
 from headwater.cluster.apiserver.http.pods import STREAMS, PodStreams
-from headwater.cluster.apiserver.http.requests import parse
+from headwater.cluster.apiserver.http.requests import flag, parse
 from headwater.cluster.apiserver.http.resources import ResourceHandlers
 from headwater.cluster.apiserver.nodes import NodeAccess
 from headwater.cluster.apiserver.rbac.authorizer import RbacAuthorizer
@@ -32,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_LINE = 256 * 1024  # the command of an exec travels in the URL
 _STOP_SECONDS = 2.0
+_LONGEST_REQUEST = 60.0  # seconds; upstream's limit too. Watches and streams last as long as somebody listens.
+_LASTING = frozenset({"watch", "connect"})
 _VERB: web.RequestKey[str] = web.RequestKey("verb", str)
 
 
@@ -56,11 +60,12 @@ class ApiServer:
         self._host = host
         self._port = port
         self._pki = pki
-        self._counts: Counter[tuple[str, int]] = Counter()
+        self._metrics = Metrics()
+        self._fairness = Fairness()
         self._lasting = Streams()
         self._resources = ResourceHandlers(api, self._lasting)
         self._streams = PodStreams(api, node, self._lasting)
-        self._information = Information(api, authenticator.tokens, self._counts, not_ready)
+        self._information = Information(api, authenticator.tokens, self._metrics_text, not_ready)
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -112,6 +117,7 @@ class ApiServer:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request, whatever happens, with an answer or a ``Status``."""
+        began = time.monotonic()
         try:
             response = await self._answer(request)
         except StatusError as error:
@@ -125,7 +131,9 @@ class ApiServer:
         except Exception:
             _log.exception("%s %s failed", request.method, request.rel_url.path)
             response = refusal(internal("an unexpected fault; the platform's log has the details"))
-        self._counts[(request.get(_VERB) or request.method, response.status)] += 1
+        verb = request.get(_VERB) or request.method
+        seconds = None if verb in _LASTING else time.monotonic() - began
+        self._metrics.answered(verb, response.status, seconds)
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -139,8 +147,25 @@ class ApiServer:
             return await self._information.handle(request, path)
         request[_VERB] = asked.verb
         if (asked.group, asked.plural) == ("", "pods") and asked.subresource.split("/", 1)[0] in STREAMS:
+            if asked.subresource != "log" or flag(request.query, "follow"):
+                request[_VERB] = "connect"
             return await self._streams.handle(request, user, asked)
-        return await self._resources.handle(request, user, asked)
+        if asked.verb in _LASTING:
+            return await self._resources.handle(request, user, asked)
+        try:
+            async with asyncio.timeout(_LONGEST_REQUEST), self._fairness.place(user.name, asked.verb):
+                return await self._resources.handle(request, user, asked)
+        except TimeoutError as error:
+            message = f"the request did not complete within {_LONGEST_REQUEST:.0f} seconds"
+            raise StatusError(504, "Timeout", message, {"retryAfterSeconds": 1}) from error
+
+    def _metrics_text(self, *, objects: Mapping[str, int]) -> str:
+        return self._metrics.text(
+            running=self._fairness.running,
+            waiting=self._fairness.waiting,
+            lasting=self._lasting.count,
+            objects=objects,
+        )
 
     def _user(self, request: web.BaseRequest) -> User:
         transport = request.transport
