@@ -31,7 +31,11 @@ async def test_a_config_map_that_changes_reaches_the_running_pod(cluster: Cluste
 async def test_an_adopted_pod_gets_new_tokens_and_can_start_again(cluster: Cluster) -> None:
     where = "/t" if cluster.isolation == "sandboxed" else "$HEADWATER_ROOT/t"
     source = {"serviceAccountToken": {"path": "token", "audience": "somebody"}}
-    script = f"while [ -e {where}/token ]; do sleep 0.01; done; until [ -e {where}/token ]; do sleep 0.01; done; exit 4"
+    token_path = f"{where}/token"
+    script = (
+        f"while [ -e {token_path} ]; do sleep 0.01; done; echo missing; "
+        f"until [ -e {token_path} ]; do sleep 0.01; done; exit 4"
+    )
     pod = await cluster.run(
         command=script,
         restartPolicy="OnFailure",
@@ -42,7 +46,10 @@ async def test_an_adopted_pod_gets_new_tokens_and_can_start_again(cluster: Clust
     token = cluster.directory(pod) / "volumes" / "t" / "token"
     await cluster.stop_agent(kill_pods=False)
     shutil.rmtree(token.parent / token.parent.joinpath("..data").readlink())
-    assert not token.exists()
+    log = cluster.directory(pod) / "containers" / "main" / "0" / "log"
+    async with asyncio.timeout(10):
+        while "missing" not in log.read_text():
+            await asyncio.sleep(0.01)
     await cluster.start_agent()
     pod = await cluster.until(lambda p: p["status"]["containerStatuses"][0]["restartCount"] == 1)
     assert pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 4

@@ -17,11 +17,11 @@ from typing import Any
 from headwater.cluster.node.containers import pod_spec
 from headwater.cluster.node.lifecycle import Decision, Start, decide, start_time
 from headwater.cluster.node.preparation import BlockedError, Preparation, blocked_by_disk
+from headwater.cluster.node.reporting import Reporter
 from headwater.cluster.node.runtime import PodProcess, Records, ShimError, load_records
-from headwater.cluster.node.services import EventType, Services
-from headwater.cluster.node.status import DEADLINE, NODE_SHUTDOWN, SHIM_LOST, Problem, Verdict, pod_status
+from headwater.cluster.node.services import Services
+from headwater.cluster.node.status import DEADLINE, NODE_SHUTDOWN, SHIM_LOST, Problem
 from headwater.cluster.node.volumes import FILES, MountError, remove_tree
-from headwater.kube.client import PatchType
 from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.objects import Object, is_deleting, name_of, namespace_of, uid_of
 from headwater.kube.meta.resources import PODS
@@ -50,14 +50,11 @@ class PodWorker:
         self._preparation = Preparation(services, pod, self.directory)
         self._prepared = False
         self._preparing: asyncio.Task[None] | None = None
-        self._problems: dict[str, Problem] = {}
+        self._reporter = Reporter(services, pod)
         self._failures = 0
         self._retry_at: datetime | None = None
-        self._verdict: Verdict | None = None
-        self._status: Object | None = pod.get("status") or None
         self._started = start_time(pod)
         self._sent: dict[str, int] = {}
-        self._said: set[tuple[str, str, int]] = set()
         self._stopping: float | None = None
         self._forgotten = False
         self._closing = False
@@ -75,6 +72,7 @@ class PodWorker:
         """Take over a newer state of the pod's object."""
         self.pod = pod
         self._preparation.pod = pod
+        self._reporter.pod = pod
         if is_deleting(pod) and self._preparing is not None:
             self._preparing.cancel()
         self._wake.set()
@@ -108,10 +106,10 @@ class PodWorker:
                 await asyncio.wait_for(self._wake.wait(), 0.25)
             waited += 0.25
         if not self.over:
-            self._verdict = None if by_itself else NODE_SHUTDOWN
+            self._reporter.verdict = None if by_itself else NODE_SHUTDOWN
             decision = decide(self.pod, self.records, self.services.clock.now(), self._started)
             with contextlib.suppress(StatusError):
-                await self._report(decision)
+                await self._reporter.report(decision, self.records)
         await self._end_shim()
 
     async def _end_loop(self) -> None:
@@ -144,7 +142,9 @@ class PodWorker:
                     wake_at = self._in(1.0)
             except Exception as error:
                 log.exception("pod %s/%s: a turn failed", namespace_of(self.pod), name_of(self.pod))
-                self._say("Warning", "FailedSync", f"error syncing pod, trying again: {type(error).__name__}: {error}")
+                self._reporter.say(
+                    "Warning", "FailedSync", f"error syncing pod, trying again: {type(error).__name__}: {error}"
+                )
                 wake_at = self._in(5.0)
             if not (self.finished.is_set() or self._closing):
                 await self._wait(wake_at)
@@ -177,7 +177,7 @@ class PodWorker:
             self.process = await self.services.runtime.adopt(self.directory, self._wake.set)
             if self.process is not None:
                 self._refresh_at = self.services.clock.now()
-                self._said |= {("started", *start) for start in _told(self.pod)}
+                self._reporter.was_told()
                 return
             records = load_records(self.directory)
             if records is not None and not self.over:
@@ -186,14 +186,14 @@ class PodWorker:
         elif not self.over and any(
             c.get("containerID") for c in (self.pod.get("status") or {}).get("containerStatuses") or ()
         ):
-            self._verdict = SHIM_LOST
+            self._reporter.verdict = SHIM_LOST
 
     def _judge_lost(self) -> None:
         """The shim is gone: if its records tell a whole story, that counts; else the pod is lost."""
         decision = decide(self.pod, self.last_records, self.services.clock.now(), self._started)
         complete = decision.phase in ("Succeeded", "Failed") and not decision.deadline_passed
         if not complete and not (is_deleting(self.pod) and self._all_exited()):
-            self._verdict = SHIM_LOST
+            self._reporter.verdict = SHIM_LOST
 
     async def _turn(self) -> datetime | None:
         if self._forgotten:
@@ -215,9 +215,9 @@ class PodWorker:
     async def _advance(self) -> datetime | None:
         now = self.services.clock.now()
         decision = decide(self.pod, self.records, now, self._started)
-        if decision.deadline_passed and self._verdict is None:
-            self._verdict = DEADLINE
-        if self._verdict is not None:
+        if decision.deadline_passed and self._reporter.verdict is None:
+            self._reporter.verdict = DEADLINE
+        if self._reporter.verdict is not None:
             return await self._enforce(decision)
         starts = tuple(start for start in decision.starts if self._sent.get(start.container, -1) < start.attempt)
         if starts and (self._retry_at is None or now >= self._retry_at):
@@ -225,9 +225,9 @@ class PodWorker:
             decision = decide(self.pod, self.records, now, self._started)
         if decision.stop and self.process is not None:
             self.process.stop(self._grace(), decision.stop)
-        self._say_news(decision)
-        if self._worth_telling(decision):
-            await self._report(decision)
+        self._reporter.say_news(decision, self.records)
+        if self._reporter.worth_telling(decision, self.records):
+            await self._reporter.report(decision, self.records)
         if decision.phase in ("Succeeded", "Failed"):
             await self._conclude()
             return None
@@ -240,10 +240,10 @@ class PodWorker:
         if self.process is not None and not self._all_exited():
             self.process.stop(self._grace())
             return None
-        await self._report(decision)
-        verdict = self._verdict
+        await self._reporter.report(decision, self.records)
+        verdict = self._reporter.verdict
         if verdict is not None:
-            self._say("Warning", verdict.reason, verdict.message)
+            self._reporter.say("Warning", verdict.reason, verdict.message)
         await self._conclude()
         return None
 
@@ -284,7 +284,7 @@ class PodWorker:
             self._preparing = None
             return
         self._failures, self._retry_at = 0, None
-        self._problems.clear()
+        self._reporter.problems.clear()
         self._started = self._started or self.services.clock.now()
         for start in starts:
             self._sent[start.container] = start.attempt
@@ -312,7 +312,7 @@ class PodWorker:
         await asyncio.sleep(0.5)
         if not preparing.done():
             with contextlib.suppress(StatusError):
-                await self._report(decide(self.pod, {}, self.services.clock.now()))
+                await self._reporter.report(decide(self.pod, {}, self.services.clock.now()), self.records)
 
     def _blocked(self, error: BlockedError, starts: tuple[Start, ...]) -> None:
         self._failures += 1
@@ -322,8 +322,8 @@ class PodWorker:
         delay = min(2.0 ** min(self._failures - 1, 10), error.longest)
         self._retry_at = self._in(delay)
         names = [error.container] if error.container else [start.container for start in starts]
-        self._problems = {name: Problem(reason, error.message) for name in names}
-        self._say("Warning", error.event, error.message, error.container)
+        self._reporter.problems = {name: Problem(reason, error.message) for name in names}
+        self._reporter.say("Warning", error.event, error.message, error.container)
 
     async def _refresh(self, now: datetime) -> datetime | None:
         """Bring new contents of config maps, secrets and tokens into running pods."""
@@ -349,14 +349,14 @@ class PodWorker:
         if self.process is not None and not self._all_exited():
             if self._stopping is None:
                 for name in self.records:
-                    self._say("Normal", "Killing", f"Stopping container {name}", name)
+                    self._reporter.say("Normal", "Killing", f"Stopping container {name}", name)
             if self._stopping is None or grace < self._stopping:
                 self._stopping = grace
                 self.process.stop(grace)
             return None
         if not self.over and self.records:
             final = {**self.pod, "spec": {**self.pod["spec"], "restartPolicy": "Never"}}
-            await self._report(decide(final, self.records, self.services.clock.now()))
+            await self._reporter.report(decide(final, self.records, self.services.clock.now()), self.records)
             self.over = True
         await self._remove(0.0)
         await self._delete_object()
@@ -411,61 +411,6 @@ class PodWorker:
             for attempt in self.directory.attempts(container):
                 remove_tree(self.directory.container(container, attempt) / "root")
 
-    # --- telling ---
-
-    def _worth_telling(self, decision: Decision) -> bool:
-        """What has just been sent off is told of when it runs, not before: one write less."""
-        records = self.records.values()
-        if any(record.phase == "starting" for record in records):
-            return False
-        return decision.phase != "Pending" or bool(self._problems) or any(record.started_at for record in records)
-
-    async def _report(self, decision: Decision) -> None:
-        base = {**self.pod, "status": {**(self.pod.get("status") or {}), **(self._status or {})}}
-        status = pod_status(
-            base,
-            decision,
-            self.records,
-            problems=self._problems,
-            verdict=self._verdict,
-            address=self.services.address,
-            now=self.services.clock.now(),
-        )
-        if self._status is not None and all(self._status.get(key) == value for key, value in status.items()):
-            return
-        patch = {"metadata": {"uid": uid_of(self.pod)}, "status": status}
-        answer = await self.services.client.patch(
-            PODS,
-            name_of(self.pod),
-            patch,
-            namespace_of(self.pod),
-            patch_type=PatchType.MERGE,
-            subresource="status",
-        )
-        self._status = answer.get("status")
-
-    def _say_news(self, decision: Decision) -> None:
-        for name, record in self.records.items():
-            if record.started_at is not None and self._first("started", name, record.attempt):
-                self._say("Normal", "Started", f"Started container {name}", name)
-            if record.reason in ("StartError", "CreateContainerError") and self._first("failed", name, record.attempt):
-                self._say("Warning", "Failed", f"Error: {record.message}", name)
-        for backoff in decision.backoffs:
-            if self._first("back-off", backoff.container, self.records[backoff.container].attempt):
-                text = f"Back-off restarting failed container {backoff.container} in pod {name_of(self.pod)}"
-                self._say("Warning", "BackOff", text, backoff.container)
-
-    def _first(self, what: str, container: str, attempt: int) -> bool:
-        key = (what, container, attempt)
-        if key in self._said:
-            return False
-        self._said.add(key)
-        return True
-
-    def _say(self, event_type: EventType, reason: str, message: str, container: str = "") -> None:
-        path = f"spec.containers{{{container}}}" if container else ""
-        self.services.recorder.event(self.pod, event_type, reason, message, field_path=path)
-
     def _grace(self) -> float:
         grace = self.pod["spec"].get("terminationGracePeriodSeconds")
         return _GRACE if grace is None else float(grace)
@@ -473,10 +418,3 @@ class PodWorker:
     def _containers(self) -> Mapping[str, Mapping[str, Any]]:
         spec = self.pod["spec"]
         return {c["name"]: c for c in (*(spec.get("initContainers") or ()), *spec["containers"])}
-
-
-def _told(pod: Object) -> list[tuple[str, int]]:
-    """Return the starts of containers that the pod's status speaks of already."""
-    status = pod.get("status") or {}
-    statuses = (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
-    return [(entry["name"], entry.get("restartCount", 0)) for entry in statuses if entry.get("containerID")]

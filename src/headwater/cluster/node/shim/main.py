@@ -14,7 +14,7 @@ import socket
 import time
 from typing import Any, NoReturn
 
-from headwater.cluster.node.shim import init, output, records
+from headwater.cluster.node.shim import init, namespaces, output, records
 from headwater.cluster.node.shim import syscalls as linux
 from headwater.cluster.node.shim.wire import Channel, Message
 
@@ -22,8 +22,6 @@ _DRAIN_WITHIN = 2.0
 """Seconds that a stream may stay open after its container has ended (a process that left the sandbox holds it)."""
 _LOOK_EVERY = 30.0
 """Seconds between two looks, while nobody is connected, whether the pod's directory is still there."""
-_MESSAGE_LIMIT = 4096
-_LOG_MESSAGE_LIMIT = 2048
 
 
 class _Container:
@@ -85,7 +83,7 @@ class Shim:
     def run(self) -> None:
         """Serve until told to quit."""
         if self.pod["sandboxed"]:
-            _enter_pod_namespaces(self.pod)
+            namespaces.enter(self.pod)
         for container in self.pod.get("start", ()):
             self._start(container)
         self._listen()
@@ -284,7 +282,7 @@ class Shim:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(container.launcher, 0)
             try:
-                _map_users(container.pid, self.pod.get("id_base"))
+                namespaces.map_users(container.pid, self.pod.get("id_base"))
                 channel.send({"type": "mapped"})
             except OSError as error:
                 channel.send({"type": "refused", "message": f"the user namespace could not be set up: {error}"})
@@ -332,7 +330,7 @@ class Shim:
         else:
             code = outcome["exit_code"]
             record.update(exit_code=code, reason="Error" if code else "Completed")
-            if message := _termination_message(container.spec, code):
+            if message := output.last_words(container.spec, code):
                 record["message"] = message
         self._changed(durable=True)
 
@@ -398,53 +396,12 @@ def _note(text: str) -> None:
         os.write(2, f"{text}\n".encode())
 
 
-def _enter_pod_namespaces(pod: dict[str, Any]) -> None:
-    """Give the pod its own host name and IPC, and, without root, the user namespace that allows it."""
-    if pod.get("id_base") is None:
-        user, group = os.getuid(), os.getgid()
-        linux.unshare(linux.CLONE_NEWUSER)
-        _write("/proc/self/setgroups", "deny")
-        _write("/proc/self/uid_map", f"0 {user} 1")
-        _write("/proc/self/gid_map", f"0 {group} 1")
-    linux.unshare(linux.CLONE_NEWUTS | linux.CLONE_NEWIPC)
-    linux.set_host_name(pod["hostname"])
-
-
-def _map_users(pid: int, base: int | None) -> None:
-    ids = "0 0 1" if base is None else f"0 {base} 65536"
-    _write(f"/proc/{pid}/uid_map", ids)
-    _write(f"/proc/{pid}/gid_map", ids)
-
-
-def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
-
-
 def _close_all_but(keep: set[int]) -> None:
     last = 2
     for fd in sorted(keep):
         os.closerange(last + 1, fd)
         last = fd
     os.closerange(last + 1, os.sysconf("SC_OPEN_MAX"))
-
-
-def _termination_message(spec: dict[str, Any], exit_code: int) -> str:
-    """Return what the container left in its termination message file, or the end of its log if it asks for that."""
-    wanted = spec.get("termination_message") or {}
-    text = ""
-    with contextlib.suppress(OSError, KeyError):
-        fd = os.open(wanted["file"], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            text = os.read(fd, _MESSAGE_LIMIT).decode(errors="replace")
-        finally:
-            os.close(fd)
-    if not text and exit_code and wanted.get("policy") == "FallbackToLogsOnError":
-        text = output.tail_of(spec["log"], _LOG_MESSAGE_LIMIT)
-    return text
 
 
 def main(pod_directory: str, first: socket.socket | None) -> NoReturn:

@@ -5,10 +5,14 @@ part of one (longer than the limit, or the last one without an end), and the tex
 container, so that ``kubectl logs --previous`` has something to show.
 """
 
+import contextlib
 import os
 import time
+from typing import Any
 
 LONGEST_LINE = 16 * 1024
+_MESSAGE_LIMIT = 4096
+_LOG_MESSAGE_LIMIT = 2048
 
 
 class Log:
@@ -110,3 +114,18 @@ def tail_of(path: str, most: int) -> str:
         if len(parts) == 4
     )
     return text[-most:].decode(errors="replace")
+
+
+def last_words(spec: dict[str, Any], exit_code: int) -> str:
+    """Return what the container left in its termination message file, or the end of its log if it asks for that."""
+    wanted = spec.get("termination_message") or {}
+    text = ""
+    with contextlib.suppress(OSError, KeyError):
+        fd = os.open(wanted["file"], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            text = os.read(fd, _MESSAGE_LIMIT).decode(errors="replace")
+        finally:
+            os.close(fd)
+    if not text and exit_code and wanted.get("policy") == "FallbackToLogsOnError":
+        text = tail_of(spec["log"], _LOG_MESSAGE_LIMIT)
+    return text
