@@ -1,11 +1,13 @@
 """Logs of steps whose pods are gone, and of those that never had one."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.pipelines.cluster import NAMESPACE, Cluster, cluster
 
+from headwater.pipelines.records.models import TaskRow
 from headwater.pipelines.runs.logs import archive_uri, stream_log
 
 
@@ -13,6 +15,13 @@ from headwater.pipelines.runs.logs import archive_uri, stream_log
 async def platform(tmp_path: Path) -> AsyncIterator[Cluster]:
     async with cluster(tmp_path) as made:
         yield made
+
+
+def task(attempt: int, pod: str) -> TaskRow:
+    created = datetime(2026, 5, 1, tzinfo=UTC)
+    return TaskRow(
+        task_id="t1", run_id="r1", path="root/a", name="a", attempt=attempt, pod_name=pod, created_at=created
+    )
 
 
 def test_a_log_has_one_place() -> None:
@@ -25,27 +34,11 @@ async def test_a_kept_log_is_read_when_the_pod_is_gone(platform: Cluster) -> Non
     store = platform.context.artifacts
     await store.write(archive_uri(NAMESPACE, "r1", "root/a", 2), b"line\n")
     for pod in ("gone", ""):
-        pieces = stream_log(
-            platform.client,
-            store,
-            namespace=NAMESPACE,
-            run_id="r1",
-            path="root/a",
-            attempt=2,
-            pod_name=pod,
-        )
+        pieces = stream_log(platform.client, store, NAMESPACE, task(2, pod))
         assert b"".join([piece async for piece in pieces]) == b"line\n"
 
 
 async def test_a_log_that_nobody_has_is_said_to_be_missing(platform: Cluster) -> None:
-    pieces = stream_log(
-        platform.client,
-        platform.context.artifacts,
-        namespace=NAMESPACE,
-        run_id="r1",
-        path="root/a",
-        attempt=0,
-        pod_name="gone",
-    )
+    pieces = stream_log(platform.client, platform.context.artifacts, NAMESPACE, task(0, "gone"))
     with pytest.raises(FileNotFoundError, match=r'there is no log: pods "gone" not found'):
         _ = [piece async for piece in pieces]

@@ -15,7 +15,16 @@ from aiohttp import web
 from headwater.capability.routes import Route
 from headwater.pipelines.api.service import Service
 from headwater.pipelines.api.shapes import artifact_json, artifact_task_json
-from headwater.pipelines.api.wire import ApiError, Code, bad_request, list_query, not_found, present, respond
+from headwater.pipelines.api.wire import (
+    ApiError,
+    Code,
+    bad_request,
+    list_query,
+    not_found,
+    present,
+    respond,
+    respond_page,
+)
 from headwater.pipelines.records.lists import ARTIFACT_FIELDS
 from headwater.pipelines.records.models import ArtifactRow, Direction, TaskRow
 from headwater.pipelines.runs.logs import stream_log
@@ -49,13 +58,7 @@ class ArtifactsApi:
         namespace = self.service.namespace(request)
         await self.service.require(request, "list", "artifacts", namespace)
         page = await self.service.records.list_artifacts(list_query(request, ARTIFACT_FIELDS), namespace=namespace)
-        return respond(
-            present(
-                artifacts=[artifact_json(row) for row in page.rows],
-                total_size=page.total_size or None,
-                next_page_token=page.next_page_token,
-            )
-        )
+        return respond_page("artifacts", [artifact_json(row) for row in page.rows], page)
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Read one artifact's record."""
@@ -140,17 +143,8 @@ class ArtifactsApi:
         if attempt and not attempt.isdigit():
             raise bad_request(f"attempt: {attempt!r} is not a number")
         context = self.service.context
-        wanted = int(attempt) if attempt else task.attempt
-        pieces = stream_log(
-            context.client,
-            context.artifacts,
-            namespace=run.namespace,
-            run_id=run.run_id,
-            path=task.path,
-            attempt=wanted,
-            pod_name=task.pod_name if wanted == task.attempt else "",
-            follow=follow,
-        )
+        wanted = int(attempt) if attempt else None
+        pieces = stream_log(context.client, context.artifacts, run.namespace, task, attempt=wanted, follow=follow)
         try:
             piece = await anext(pieces, b"")
         except FileNotFoundError as error:

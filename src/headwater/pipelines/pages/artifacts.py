@@ -6,18 +6,15 @@ from aiohttp import web
 
 from headwater.capability import Context
 from headwater.capability.routes import Route, identity_of
-from headwater.kube.meta.errors import bad_request
-from headwater.pipelines.pages.charts import charts_of, scalar_metrics
+from headwater.pipelines.pages.charts import charts_of, other_metadata, scalar_metrics
+from headwater.pipelines.pages.lists import next_page, page_query
 from headwater.pipelines.pages.preview import SANDBOX, Preview, look
-from headwater.pipelines.pages.run import missing
-from headwater.pipelines.records.filters import QueryError, parse_query
+from headwater.pipelines.pages.reading import missing
 from headwater.pipelines.records.lists import ARTIFACT_FIELDS
 from headwater.pipelines.records.models import ArtifactRow, Direction
 from headwater.pipelines.records.owners import ArtifactOwners
 from headwater.pipelines.records.records import Records
 from headwater.pipelines.roles import GROUP
-
-_PAGE = 50
 
 
 class ArtifactPages:
@@ -61,19 +58,13 @@ class ArtifactPages:
         """List the namespace's artifacts, newest first."""
         namespace = request.match_info["namespace"]
         await self._context.authorizer.require(identity_of(request), "list", GROUP, "artifacts", namespace)
-        try:
-            query = parse_query(
-                ARTIFACT_FIELDS,
-                sort_by="created_at desc",
-                page_size=str(_PAGE),
-                page_token=request.query.get("page", ""),
-            )
-        except QueryError as error:
-            raise bad_request(str(error)) from None
-        page = await self._records.list_artifacts(query, namespace=namespace)
-        following = f"{request.path}?page={page.next_page_token}" if page.next_page_token else ""
+        page = await self._records.list_artifacts(page_query(request, ARTIFACT_FIELDS), namespace=namespace)
         return self._context.render(
-            request, "pipelines/artifacts.html", artifacts=page.rows, total=page.total_size, next_page=following
+            request,
+            "pipelines/artifacts.html",
+            artifacts=page.rows,
+            total=page.total_size,
+            next_page=next_page(request, page),
         )
 
     async def redirect(self, request: web.Request) -> web.Response:
@@ -91,7 +82,6 @@ class ArtifactPages:
                 run = await self._records.get_run(task.run_id, with_spec=False)
                 runs[task.run_id] = run.display_name if run else task.run_id
         metrics = scalar_metrics(row.metadata) if row.type.endswith("Metrics") else {}
-        shown = {"confusionMatrix", "confidenceMetrics", "evaluationSlices", *metrics}
         values: dict[str, Any] = {
             "artifact": row,
             "preview": await self._look(row),
@@ -100,7 +90,7 @@ class ArtifactPages:
             "run_names": runs,
             "metrics": metrics,
             "charts": charts_of(row.metadata),
-            "rest": {name: value for name, value in row.metadata.items() if name not in shown},
+            "rest": other_metadata(row.metadata, metrics),
         }
         return self._context.render(request, "pipelines/artifact.html", **values)
 

@@ -21,7 +21,9 @@ FIELDS = {
 }
 """What a condition can be about, and what the API calls it."""
 _TIMES = frozenset({"created_at", "finished_at"})
-_OPERATIONS = {"=": 1, "==": 1, "!=": 2, ">": 3, ">=": 5, "<": 6, "<=": 7, "~": 9}
+CONTAINS = 9
+"""The API's number for ``IS_SUBSTRING``."""
+_OPERATIONS = {"=": 1, "==": 1, "!=": 2, ">": 3, ">=": 5, "<": 6, "<=": 7, "~": CONTAINS}
 _CONDITION = re.compile(r"""^([\w.]+)\s*(==|!=|>=|<=|=|~|>|<)\s*("[^"]*"|'[^']*'|[^\s].*)$""")
 
 
@@ -47,7 +49,7 @@ def filter_document(text: str, *, archived: bool = False, states: tuple[str, ...
 def _predicate(part: str) -> dict[str, Any]:
     found = _CONDITION.match(part)
     if found is None:
-        return {"operation": 9, "key": "display_name", "string_value": part.strip("\"'")}
+        return {"operation": CONTAINS, "key": "display_name", "string_value": part.strip("\"'")}
     name, sign, value = found.groups()
     value = value.strip("\"'")
     key = FIELDS.get(name.lower())

@@ -4,7 +4,6 @@ Each page asks the ``Authorizer`` for the verb and resource that the API would a
 with the API's own queries, so that a table of a hundred thousand runs costs what its one page costs.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -14,12 +13,13 @@ from aiohttp import web
 
 from headwater.capability import Context
 from headwater.capability.routes import Route, identity_of
-from headwater.kube.meta.errors import bad_request
 from headwater.pipelines.pages.artifacts import ArtifactPages
 from headwater.pipelines.pages.code import FIRST_PIPELINE, pipeline_snippets, spec_as_yaml
 from headwater.pipelines.pages.filter import FilterError, filter_document
+from headwater.pipelines.pages.lists import PAGE_SIZE, address, next_page, page_query
 from headwater.pipelines.pages.queries import experiment_names, run_counts, run_metrics, step_counts
-from headwater.pipelines.pages.run import RunPages, missing, read_pipeline
+from headwater.pipelines.pages.reading import missing, read_pipeline
+from headwater.pipelines.pages.run import RunPages
 from headwater.pipelines.pages.steps import level
 from headwater.pipelines.pages.streams import stream_list
 from headwater.pipelines.records.catalog import Catalog
@@ -31,7 +31,6 @@ from headwater.pipelines.roles import GROUP
 from headwater.pipelines.spec.tree import ROOT
 
 STATES = (("", "All"), ("active", "Active"), ("failed", "Failed"), ("succeeded", "Succeeded"))
-_PAGE = 50
 _COLUMNS = 5
 """At most so many parameters, and so many metrics, have columns of their own."""
 
@@ -115,8 +114,8 @@ class _Pages:
             "sort": sort,
             "total": page.total_size,
             "paged": bool(query.get("page")),
-            "next_page": _address(request, **kept, page=page.next_page_token) if page.next_page_token else "",
-            "address": lambda **changes: _address(request, **{**kept, **changes}),
+            "next_page": next_page(request, page, **kept),
+            "address": lambda **changes: address(request, **{**kept, **changes}),
             **await self._table(page.rows),
         }
 
@@ -127,7 +126,7 @@ class _Pages:
         sort: str = "created_at desc",
         token: str = "",
         experiment_id: str = "",
-        size: int = _PAGE,
+        size: int = PAGE_SIZE,
     ) -> Page[RunRow]:
         query = parse_query(RUN_FIELDS, filter_text=document, sort_by=sort, page_size=str(size), page_token=token)
         return await self._records.list_runs(query, namespace=namespace, experiment_id=experiment_id)
@@ -148,7 +147,7 @@ class _Pages:
     async def pipelines(self, request: web.Request) -> web.Response:
         """List the namespace's pipelines and the shared ones."""
         namespace = await self._require(request, "list", "pipelines")
-        query = _query(request, PIPELINE_FIELDS)
+        query = page_query(request, PIPELINE_FIELDS)
         page = await self._catalog.list_pipelines(query, namespace=namespace)
         return self._context.render(
             request,
@@ -156,7 +155,7 @@ class _Pages:
             pipelines=page.rows,
             total=page.total_size,
             filter=request.query.get("q", ""),
-            next_page=_next(request, page),
+            next_page=next_page(request, page, q=request.query.get("q", "")),
             snippet=_snippet(request),
         )
 
@@ -205,14 +204,14 @@ class _Pages:
     async def experiments(self, request: web.Request) -> web.Response:
         """List the namespace's experiments."""
         namespace = await self._require(request, "list", "experiments")
-        page = await self._catalog.list_experiments(_query(request, EXPERIMENT_FIELDS), namespace=namespace)
+        page = await self._catalog.list_experiments(page_query(request, EXPERIMENT_FIELDS), namespace=namespace)
         return self._context.render(
             request,
             "pipelines/experiments.html",
             experiments=page.rows,
             total=page.total_size,
             filter=request.query.get("q", ""),
-            next_page=_next(request, page),
+            next_page=next_page(request, page, q=request.query.get("q", "")),
         )
 
     async def experiment(self, request: web.Request) -> web.Response:
@@ -245,32 +244,6 @@ def columns(values: Sequence[Any]) -> list[str]:
             counts[name] = counts.get(name, 0) + 1
     chosen = set(sorted(counts, key=lambda name: -counts[name])[:_COLUMNS])
     return [name for name in counts if name in chosen]
-
-
-def _query(request: web.Request, fields: Any) -> Any:
-    text = request.query.get("q", "").strip()
-    document = ""
-    if text:
-        document = json.dumps({"predicates": [{"operation": 9, "key": "display_name", "string_value": text}]})
-    try:
-        return parse_query(
-            fields,
-            filter_text=document,
-            sort_by=request.query.get("sort", "created_at desc"),
-            page_size=str(_PAGE),
-            page_token=request.query.get("page", ""),
-        )
-    except QueryError as error:
-        raise bad_request(str(error)) from None
-
-
-def _next(request: web.Request, page: Page[Any]) -> str:
-    return _address(request, q=request.query.get("q", ""), page=page.next_page_token) if page.next_page_token else ""
-
-
-def _address(request: web.Request, **values: str) -> str:
-    given = {key: value for key, value in values.items() if value}
-    return f"{request.path}?{urlencode(given)}" if given else request.path
 
 
 def _snippet(request: web.Request) -> str:

@@ -5,7 +5,6 @@ shared and reloaded. The page is whole without scripts; with them parts of it ar
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +15,7 @@ from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.resources import EVENTS
 from headwater.pipelines.pages.code import run_snippets, spec_as_yaml
 from headwater.pipelines.pages.queries import experiment_names
+from headwater.pipelines.pages.reading import missing, read_pipeline
 from headwater.pipelines.pages.results import (
     Loaded,
     artifacts_of,
@@ -32,8 +32,7 @@ from headwater.pipelines.pages.streams import send_log, stream_run
 from headwater.pipelines.records.models import ArtifactRow, ArtifactUse, Direction, RunRow, StorageState
 from headwater.pipelines.records.records import Records
 from headwater.pipelines.roles import GROUP
-from headwater.pipelines.spec.loading import load
-from headwater.pipelines.spec.tree import ROOT, Container, Pipeline, SpecError
+from headwater.pipelines.spec.tree import ROOT, Container, Pipeline
 
 TABS = (("overview", "Overview"), ("results", "Results"), ("events", "Events"), ("yaml", "YAML"), ("code", "From code"))
 PANELS = (("details", "Details"), ("logs", "Logs"), ("events", "Events"))
@@ -218,21 +217,6 @@ class RunPages:
                 while len(self._pipelines) > _SPECS_KEPT:
                     self._pipelines.popitem(last=False)
         return known
-
-
-def missing(what: str, name: str, where: str, place: str) -> StatusError:
-    """Return a 404 that says what is not where, for a person."""
-    return StatusError(404, "NotFound", f"There is no {what} “{name}” in the {where} “{place}”.")
-
-
-def read_pipeline(spec: Mapping[str, Any] | None, platform: Mapping[str, Any] | None) -> tuple[Pipeline | None, str]:
-    """Read a stored pipeline for drawing; the second part says why it could not be read."""
-    if spec is None:
-        return None, "The pipeline's specification is not stored."
-    try:
-        return load(spec, platform), ""
-    except SpecError as error:
-        return None, str(error)
 
 
 def _number(request: web.Request, name: str, default: int) -> int:

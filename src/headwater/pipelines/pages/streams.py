@@ -118,16 +118,7 @@ async def send_log(
     response.charset = "utf-8"
     response.headers["X-Log-State"] = "final" if task.state.finished else "open"
     await response.prepare(request)
-    pieces = stream_log(
-        context.client,
-        context.artifacts,
-        namespace=run.namespace,
-        run_id=run.run_id,
-        path=task.path,
-        attempt=attempt,
-        pod_name=task.pod_name if attempt == task.attempt else "",
-        follow=follow,
-    )
+    pieces = stream_log(context.client, context.artifacts, run.namespace, task, attempt=attempt, follow=follow)
     with suppress(ConnectionResetError, StatusError, OSError, ValueError, TimeoutError):
         async with asyncio.timeout(_LIFETIME if follow else None):
             async for piece in pieces:

@@ -14,12 +14,14 @@ from headwater.kube.controller import Informers, Request, Result
 from headwater.kube.meta.errors import StatusError
 from headwater.kube.meta.objects import Object, annotations_of, labels_of, name_of, namespace_of
 from headwater.kube.meta.resources import PODS
+from headwater.pipelines.records.models import TaskRow
+from headwater.pipelines.records.owners import LOGS
 from headwater.pipelines.runs.execute import ATTEMPT_LABEL, CONTAINER, PATH_ANNOTATION, RUN_LABEL
 from headwater.pipelines.spec.tree import ROOT
 
 log = logging.getLogger(__name__)
 
-_ROOT = "minio://mlpipeline/logs"
+_ROOT = f"minio://{'/'.join(LOGS)}"
 _MOST_BYTES = 64 << 20
 _PATIENCE_SECONDS = 30.0
 
@@ -32,22 +34,21 @@ def archive_uri(namespace: str, run_id: str, path: str, attempt: int) -> str:
 async def stream_log(
     client: Client,
     store: ArtifactStore,
-    *,
     namespace: str,
-    run_id: str,
-    path: str,
-    attempt: int,
-    pod_name: str,
+    task: TaskRow,
+    *,
+    attempt: int | None = None,
     follow: bool = False,
 ) -> AsyncIterator[bytes]:
-    """Yield an attempt's log, from its pod or from the store.
+    """Yield the log of a task's attempt, of the latest unless one is named; from its pod or from the store.
 
     Raises ``FileNotFoundError`` when neither has it: the step has not started, or its pod was removed by force.
     """
     began = False
-    if pod_name:
+    wanted = task.attempt if attempt is None else attempt
+    if task.pod_name and wanted == task.attempt:
         try:
-            async for chunk in client.logs(pod_name, namespace, container=CONTAINER, follow=follow):
+            async for chunk in client.logs(task.pod_name, namespace, container=CONTAINER, follow=follow):
                 began = True
                 yield chunk
             return
@@ -58,7 +59,7 @@ async def stream_log(
     else:
         reason = "the step has no pod"
     try:
-        async for chunk in store.stream(archive_uri(namespace, run_id, path, attempt)):
+        async for chunk in store.stream(archive_uri(namespace, task.run_id, task.path, wanted)):
             yield chunk
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no log: {reason}") from None
