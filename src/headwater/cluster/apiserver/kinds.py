@@ -93,6 +93,13 @@ def _networking(kind: str, plural: str, *short: str, namespaced: bool = True, st
     return Resource("networking.k8s.io", "v1", kind, plural, namespaced, short, (), _STATUS if status else frozenset())
 
 
+def _admission(kind: str, plural: str, *, status: bool = False) -> Served:
+    subresources = _STATUS if status else frozenset[str]()
+    categories = ("api-extensions",)
+    resource = Resource("admissionregistration.k8s.io", "v1", kind, plural, False, (), categories, subresources)
+    return _serve(resource, counts=True)
+
+
 def builtin_kinds() -> list[Served]:
     """Return the built-in kinds in the order in which discovery lists them."""
     phase = frozenset({"status.phase"})
@@ -116,6 +123,10 @@ def builtin_kinds() -> list[Served]:
         _serve(SECRETS, selectable=frozenset({"type"})),
         _serve(SERVICE_ACCOUNTS),
         _serve(SERVICES, selectable=frozenset({"spec.clusterIP", "spec.type"})),
+        _admission("MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
+        _admission("ValidatingAdmissionPolicy", "validatingadmissionpolicies", status=True),
+        _admission("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
+        _admission("ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
         _serve(CUSTOM_RESOURCE_DEFINITIONS, counts=True),
         _serve(_apps("DaemonSet", "daemonsets", "ds", _STATUS), counts=True),
         _serve(_apps("Deployment", "deployments", "deploy", _SCALED), counts=True),

@@ -6,9 +6,11 @@ no object exists costs a look-up.
 
 import random
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from headwater.cluster.apiserver.admission import limits, quota
+from headwater.cluster.apiserver.admission import limits, quota, registrations
 from headwater.cluster.apiserver.admission.escalation import RBAC_GROUP, check_grant
+from headwater.cluster.apiserver.admission.matching import GROUP
 from headwater.cluster.apiserver.admission.namespaces import check_deletion, check_namespace
 from headwater.cluster.apiserver.admission.pod_security import check_labels, check_pod_security
 from headwater.cluster.apiserver.admission.priority import check_class, prioritise
@@ -17,8 +19,12 @@ from headwater.cluster.apiserver.admission.service_account import ServiceAccount
 from headwater.cluster.apiserver.registry import Registry, Served
 from headwater.cluster.apiserver.users import Authorizer
 from headwater.cluster.store.store import Store
+from headwater.kube.meta.errors import invalid
 from headwater.kube.meta.objects import Object
 from headwater.kube.meta.resources import NAMESPACES, PODS
+
+if TYPE_CHECKING:
+    from headwater.cluster.apiserver.admission.policies import Policies
 
 
 class Admission:
@@ -30,6 +36,8 @@ class Admission:
         self._store = store
         self._authorizer = authorizer
         self._accounts = ServiceAccounts(store, rng)
+        self._registry = registry
+        self._policies_made: Policies | None = None
         self._quotas = quota.Quotas(store, registry)
 
     def check_namespace(self, served: Served, namespace: str, name: str) -> None:
@@ -43,9 +51,13 @@ class Admission:
     async def mutate(self, request: AdmissionRequest) -> None:
         """Fill in and change the wanted object. Raises ``StatusError``."""
         obj = request.obj
-        if obj is None or request.operation != "CREATE" or request.subresource:
+        if obj is None or request.subresource:
             return
         resource = request.served.resource
+        if resource.group == GROUP:
+            registrations.complete(obj)
+        if request.operation != "CREATE":
+            return
         if resource == PODS:
             prioritise(self._store, obj)
             await self._accounts.complete(request.namespace, obj)
@@ -63,13 +75,36 @@ class Admission:
             check_class(self._store, request.obj)
         elif resource == NAMESPACES and request.obj is not None:
             check_labels(request.obj)
-        if not resource.namespaced or request.obj is None:
+        elif resource.group == GROUP:
+            self._check_registration(request)
             return
-        if self._store.count(limits.BUCKET):
-            self._check_limits(request, request.obj)
-        check_pod_security(self._store, request)
-        if self._store.count(quota.BUCKET):
+        if resource.namespaced and request.obj is not None:
+            self._check_pod(request, request.obj)
+        if self._store.count(f"validatingadmissionpolicybindings.{GROUP}"):
+            self._policies().check(request)
+        if resource.namespaced and request.obj is not None and self._store.count(quota.BUCKET):
             await self._quotas.check(request)
+
+    def _policies(self) -> "Policies":
+        if self._policies_made is None:
+            from headwater.cluster.apiserver.admission.policies import Policies
+
+            self._policies_made = Policies(self._store, self._registry, self._authorizer)
+        return self._policies_made
+
+    @staticmethod
+    def _check_registration(request: AdmissionRequest) -> None:
+        if request.obj is None:
+            return
+        causes = registrations.check(request.obj)
+        if causes:
+            resource = request.served.resource
+            raise invalid(resource.group, resource.kind, request.name, causes)
+
+    def _check_pod(self, request: AdmissionRequest, obj: Object) -> None:
+        if self._store.count(limits.BUCKET):
+            self._check_limits(request, obj)
+        check_pod_security(self._store, request)
 
     def _check_limits(self, request: AdmissionRequest, obj: Object) -> None:
         resource = request.served.resource

@@ -9,6 +9,7 @@ from typing import Any
 
 from headwater.kube.schema.cel import syntax
 from headwater.kube.schema.cel.functions import FUNCTIONS, TYPE_NAMES
+from headwater.kube.schema.cel.kubernetes import Askable
 from headwater.kube.schema.cel.values import (
     NONE,
     CelError,
@@ -135,6 +136,8 @@ def _select(node: syntax.Select) -> Run:
             return value.get(field, _MISSING) if plain is not field else _MISSING
         if isinstance(value, Optional):
             return find(value.value) if value.present else _MISSING
+        if isinstance(value, Askable):
+            return value.select(field)
         raise no_overload(f"select '{field}'", value)
 
     if node.test:

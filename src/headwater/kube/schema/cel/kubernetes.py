@@ -355,6 +355,10 @@ class Askable(Opaque):
         """Call a method. Raises ``TypeError`` for one that is not there."""
         raise TypeError(method)
 
+    def select(self, name: str) -> Any:
+        """Return a field. Raises ``CelError`` for one that is not there."""
+        raise CelError(f"no such key: {name}")
+
 
 def _ask(method: str) -> Callable[..., Any]:
     def call(target: Any, *args: Any) -> Any:
