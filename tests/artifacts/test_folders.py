@@ -1,3 +1,4 @@
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from headwater.artifacts.directory import DirectoryStore
+from headwater.cluster.node.volumes import remove_tree
 
 
 @pytest.fixture
@@ -37,3 +39,16 @@ def test_a_folder_is_not_made_through_a_link_or_a_file(store: DirectoryStore, tm
         with pytest.raises(ValueError, match="not a folder"):
             store.make_folder(f"minio://b/one/{name}", mode=0o777)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["artifacts"]
+
+
+async def test_folders_nested_too_deeply_are_one_clear_error(store: DirectoryStore) -> None:
+    here = os.open(store.make_folder("minio://b/deep"), os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(here)
+    with contextlib.suppress(OSError):  # a Python that lists without recursion has an answer
+        assert await store.entries("minio://b/deep") == []
+    remove_tree(store.root)

@@ -176,6 +176,8 @@ class DirectoryStore:
                     here = os.stat(name, dir_fd=handle, follow_symlinks=False)
                     if stat.S_ISREG(here.st_mode):
                         found.append((os.path.normpath(os.path.join(folder, name)), here.st_size))
+        except RecursionError:
+            raise OSError(errno.ENAMETOOLONG, f"{uri} holds folders that are nested too deeply") from None
         finally:
             os.close(descriptor)
         yield from (Entry(f"{uri.rstrip('/')}/{name}", size) for name, size in sorted(found))

@@ -6,8 +6,9 @@ the path; ``csi`` volumes come from the driver that they name. Persistent volume
 """
 
 import asyncio
+import contextlib
 import os
-import shutil
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -270,17 +271,50 @@ def give_directory(path: Path, owner: int) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory with everything in it, also what its owner had made unwritable. Missing is no error."""
+    """Remove a directory with everything in it, also what its owner had made unwritable. Missing is no error.
 
-    def force(_function: Any, name: str, _info: Any) -> None:
-        try:
-            Path(name).parent.chmod(0o700)
-            Path(name).unlink()
-        except IsADirectoryError:
-            Path(name).chmod(0o700)
-            shutil.rmtree(name, ignore_errors=True)
-        except OSError:
-            pass
+    A pod may have nested directories deeper than a stack, the open files or a path's length allow, so what lies two
+    levels down is moved up instead of being descended into. No link is followed.
+    """
+    try:
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    prefix, moved = f".removed-{uuid.uuid4().hex}-", 0
+    try:
+        os.fchmod(top, 0o700)
+        while entries := [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in os.scandir(top)]:
+            before, gone = moved, 0
+            for name, is_directory in entries:
+                with contextlib.suppress(OSError):
+                    if is_directory:
+                        moved += _empty(top, name, prefix, moved)
+                        os.rmdir(name, dir_fd=top)
+                    else:
+                        os.unlink(name, dir_fd=top)
+                    gone += 1
+            if not gone and moved == before:
+                break  # what is left cannot be removed by anybody
+    finally:
+        os.close(top)
+    with contextlib.suppress(OSError):
+        path.rmdir()
 
-    if path.exists():
-        shutil.rmtree(path, onerror=force)
+
+def _empty(top: int, name: str, prefix: str, number: int) -> int:
+    """Remove a directory's files and move its directories up; return how many those were."""
+    moved = 0
+    os.chmod(name, 0o700, dir_fd=top)
+    held = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+    try:
+        for entry in list(os.scandir(held)):
+            with contextlib.suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    os.chmod(entry.name, 0o700, dir_fd=held)
+                    os.rename(entry.name, f"{prefix}{number + moved}", src_dir_fd=held, dst_dir_fd=top)
+                    moved += 1
+                else:
+                    os.unlink(entry.name, dir_fd=held)
+    finally:
+        os.close(held)
+    return moved

@@ -84,7 +84,10 @@ class ArtifactOwners:
             return False  # the store holds nothing there, and says so itself
         if path is None or not path.is_dir():
             return False
-        return len(parts) < 2 or parts[0] == LOGS[0] or _has_run_folder(path)
+        try:
+            return len(parts) < 2 or parts[0] == LOGS[0] or _has_run_folder(path)
+        except RecursionError:
+            return True
 
 
 def _has_run_folder(path: Path) -> bool:
