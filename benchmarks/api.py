@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from statistics import median
 
 from aiohttp import ClientSession, TCPConnector, web
-from headwater.kube.client.http import HttpClient
 
 from benchmarks.target import Platform, free_port
+from headwater.kube.client.http import HttpClient
 from headwater.kube.meta.resources import CONFIG_MAPS
 
 REQUESTS = 300

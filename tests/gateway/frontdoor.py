@@ -33,8 +33,8 @@ from headwater.gateway.users import Users
 from headwater.kube.controller import Informers
 from headwater.kube.meta.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES, ROLE_BINDINGS
 from headwater.kube.meta.time import Clock, SystemClock
-from headwater.pipelines.records.records import Records
 from headwater.pipelines.records.catalog import Catalog
+from headwater.pipelines.records.records import Records
 
 ANN, BOB, VIC, ROOT = "ann", "bob", "vic", "root"
 """Ann edits the namespace team-a, Vic views it, Bob edits team-b, Root may do everything."""
