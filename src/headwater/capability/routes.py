@@ -11,6 +11,9 @@ from headwater.capability.identity import Identity
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+CSRF_COOKIE = "XSRF-TOKEN"
+"""Holds what a page sends back with every request that changes something; the name is that of Kubeflow's web apps."""
+
 IDENTITY: web.RequestKey[Identity] = web.RequestKey("identity", Identity)
 """The authenticated caller, set by the gateway before a handler runs (absent on PUBLIC routes)."""
 

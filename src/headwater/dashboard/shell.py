@@ -16,12 +16,11 @@ from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
 from headwater.capability import Capability, NavigationEntry
-from headwater.capability.routes import IDENTITY
+from headwater.capability.routes import CSRF_COOKIE, IDENTITY
 from headwater.dashboard.formatting import bytes_text, number, pretty
 from headwater.dashboard.times import ago, duration_element, exact, lasted, time_element
 from headwater.kube.meta.time import Clock
 
-_CSRF_COOKIE = "XSRF-TOKEN"
 _NAMESPACE = "namespace"
 
 
@@ -75,7 +74,7 @@ class Shell:
                 "sections": sections(self._navigation, namespace, request.path) if identity else [],
                 "home": f"/ns/{namespace}/",
                 "path": request.path,
-                "xsrf": request.cookies.get(_CSRF_COOKIE, ""),
+                "xsrf": request.cookies.get(CSRF_COOKIE, ""),
                 "fragment": bool(request.headers.get("HX-Request")),
                 "home_panels": self._home_panels(),
                 "now": now,

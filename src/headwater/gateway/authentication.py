@@ -13,6 +13,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from headwater.capability.identity import Identity
+from headwater.capability.routes import CSRF_COOKIE
 from headwater.gateway.sessions import Sessions, csrf_token
 from headwater.gateway.tokens import PREFIX, Tokens
 from headwater.kube.client import Client
@@ -20,7 +21,6 @@ from headwater.kube.meta.errors import StatusError, forbidden, unauthorized
 from headwater.kube.meta.resources import TOKEN_REVIEWS
 
 SESSION_COOKIE = "headwater_session"
-CSRF_COOKIE = "XSRF-TOKEN"
 CSRF_HEADER = "X-XSRF-TOKEN"
 CSRF_FIELD = "xsrf"
 AUDIENCE = "pipelines.kubeflow.org"

@@ -11,8 +11,8 @@ from hmac import compare_digest
 
 from aiohttp import web
 
-from headwater.capability.routes import Access, PageRenderer, Route
-from headwater.gateway.authentication import CSRF_COOKIE, SESSION_COOKIE
+from headwater.capability.routes import CSRF_COOKIE, Access, PageRenderer, Route
+from headwater.gateway.authentication import SESSION_COOKIE
 from headwater.gateway.guard import SESSION_ID
 from headwater.gateway.sessions import Sessions, csrf_token
 from headwater.gateway.throttle import Throttle

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 
 from headwater.database import Database
 from headwater.pipelines.pages.charts import scalar_metrics
-from headwater.pipelines.records.models import ACTIVE_RUN, Direction, RunState, TaskState, TaskType
+from headwater.pipelines.records.models import ACTIVE_RUN, STEP_TYPES, Direction, RunState, TaskState, TaskType
 from headwater.pipelines.records.tables import artifacts, experiments, runs, tasks, uses
 
 _METRICS = ("system.Metrics", "system.ClassificationMetrics")
@@ -56,7 +56,7 @@ async def step_counts(database: Database, run_ids: Sequence[str]) -> dict[str, M
     """Return, for each run, how many of its steps (not the structures around them) are in which state."""
 
     def read(connection: Connection) -> dict[str, Mapping[str, int]]:
-        steps = tasks.c.type.in_((TaskType.CONTAINER, TaskType.IMPORTER))
+        steps = tasks.c.type.in_(STEP_TYPES)
         query = (
             select(tasks.c.run_id, tasks.c.state, func.count())
             .where(tasks.c.run_id.in_(run_ids), steps)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from headwater.pipelines.pages.graph import Box, Line, layout
-from headwater.pipelines.records.models import TaskRow, TaskState, TaskType
+from headwater.pipelines.records.models import STEP_TYPES, TaskRow, TaskState
 from headwater.pipelines.spec.tree import ROOT, Dag, Importer, Pipeline, Task
 
 NOT_STARTED = "NONE"
@@ -280,7 +280,7 @@ def told_apart(labels: Sequence[str]) -> list[str]:
 
 def steps_among(tasks: Iterable[TaskRow]) -> list[TaskRow]:
     """Return the tasks that do something themselves, not the structures around them."""
-    return [task for task in tasks if task.type in (TaskType.CONTAINER, TaskType.IMPORTER)]
+    return [task for task in tasks if task.type in STEP_TYPES]
 
 
 def timeline(pipeline: Pipeline | None, tasks: Mapping[str, TaskRow], now: datetime) -> Timeline:

@@ -63,6 +63,10 @@ class TaskType(StrEnum):
     EXIT_HANDLER = "EXIT_HANDLER"
 
 
+STEP_TYPES = frozenset({TaskType.CONTAINER, TaskType.IMPORTER})
+"""The tasks that do something themselves, and not the structures around them."""
+
+
 class StorageState(StrEnum):
     """Whether an experiment or a run is among the archived ones."""
 

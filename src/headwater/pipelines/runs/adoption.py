@@ -20,20 +20,18 @@ def is_record_of(run: Object, row: RunRow) -> bool:
 
 
 async def adopt(client: Client, records: Records, catalog: Catalog, run: Object, now: datetime) -> RunRow | None:
-    """Record a Run object; one that cannot run is recorded as failed. Returns its record."""
+    """Record a Run object that names no run; one that cannot run is recorded as failed. Returns its record."""
     spec = run["spec"]
     finalizers = run["metadata"].get("finalizers") or []
     if FINALIZER not in finalizers:
         metadata = {"finalizers": [*finalizers, FINALIZER], "resourceVersion": version_of(run)}
         await client.patch(RUNS, name_of(run), {"metadata": metadata}, namespace_of(run))
-    run_id = spec.get("runId") or uid_of(run)
+    run_id = uid_of(run)
     config = spec.get("runtimeConfig") or {}
     pipeline_name, error = spec.get("pipelineName") or "", ""
     try:
         if not spec.get("pipelineSpec"):
-            raise SpecError(["spec.pipelineSpec is missing, and no run of this id is recorded"])
-        if spec.get("runId") and spec["runId"] != name_of(run):
-            raise SpecError([f"spec.runId must be the object's name, {name_of(run)!r}, or be left out"])
+            raise SpecError(["spec.pipelineSpec is missing"])
         pipeline = load(spec["pipelineSpec"], spec.get("platformSpec") or None)
         pipeline_name = pipeline.name
         check_run_parameters(pipeline, config.get("parameters") or {})

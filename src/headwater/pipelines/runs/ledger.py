@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from headwater.pipelines.records.models import (
+    STEP_TYPES,
     ArtifactRow,
     ArtifactUse,
     CacheEntry,
@@ -27,10 +28,9 @@ from headwater.pipelines.records.records import Records
 from headwater.pipelines.runs.execute import Step, pod_name_of, task_id_of
 from headwater.pipelines.runs.outputs import Outputs
 from headwater.pipelines.runs.plan import Closing, Opening, Plan
+from headwater.pipelines.runs.steps import Decision, Move
 from headwater.pipelines.runs.tasks import TaskStatus, Values
 from headwater.pipelines.spec.tree import ROOT, Pipeline, Task
-
-_STEPS = frozenset({TaskType.CONTAINER, TaskType.IMPORTER})
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class Ledger:
         inputs = known.inputs if known and before and before.inputs is row.inputs else Values.from_record(row.inputs)
         self.rows[row.path] = row
         self.statuses[row.path] = TaskStatus(row.state, inputs, Values.from_record(row.outputs), row.error)
-        if row.type in _STEPS and not row.state.finished:
+        if row.type in STEP_TYPES and not row.state.finished:
             self.active[row.path] = row
         else:
             self.active.pop(row.path, None)
@@ -109,7 +109,7 @@ class Ledger:
     def _opened(self, opening: Opening, now: datetime) -> TaskRow:
         status = opening.status
         task_id = task_id_of(self.run.run_id, opening.path)
-        structural = opening.type not in _STEPS
+        structural = opening.type not in STEP_TYPES
         if opening.task is not None:
             self._tasks[opening.path] = opening.task
         row = TaskRow(
@@ -179,6 +179,31 @@ class Ledger:
             self.touched.add(path)
         for artifact in values.get("artifacts", ()):
             self.artifacts[artifact.artifact_id] = artifact
+
+    def note(self, row: TaskRow, decision: Decision, now: datetime) -> None:
+        """Note what was decided about a step, but for a result that is taken over: that is ``succeeded``."""
+        if decision.move is Move.NOTE:
+            self.change(row.path, error=decision.message)
+        elif decision.move is Move.BEGAN:
+            self.change(row.path, state=TaskState.RUNNING, error="", started_at=row.started_at or now)
+        elif decision.move is Move.FAIL:
+            self.change(
+                row.path,
+                state=TaskState.FAILED,
+                error=decision.message,
+                started_at=row.started_at or now,
+                finished_at=now,
+            )
+        elif decision.move is Move.AGAIN:
+            attempt = row.attempt + 1
+            self.change(
+                row.path,
+                state=TaskState.PENDING,
+                attempt=attempt,
+                pod_name=pod_name_of(self.pipeline.name, self.task(row.path).name, row.task_id, attempt),
+                error=f"attempt {row.attempt + 1} did not succeed: {decision.message}",
+                data=decision.counts,
+            )
 
     def succeeded(self, path: str, made: Outputs, now: datetime, entry: CacheEntry | None) -> None:
         """Note a step's result."""

@@ -4,6 +4,7 @@ A lightweight component writes ``executor_output.json``; a container component w
 both exist the first wins, as with the Kubeflow Pipelines launcher. What a program did not write is simply not there.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,8 +76,6 @@ async def _executor_output(store: ArtifactStore, uri: str) -> Mapping[str, Any]:
     try:
         said = orjson.loads(data)
     except orjson.JSONDecodeError:
-        import json
-
         try:  # Python's json writes NaN and Infinity, which JSON does not have
             said = json.loads(data, parse_constant=lambda _: None)
         except ValueError as error:

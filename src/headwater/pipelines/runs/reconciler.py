@@ -22,11 +22,7 @@ from headwater.pipelines.records.catalog import Catalog
 from headwater.pipelines.records.models import ACTIVE_RUN, CacheEntry, RunChange, RunRow, RunState, TaskRow, TaskState
 from headwater.pipelines.records.records import Records
 from headwater.pipelines.runs.adoption import adopt, is_record_of
-from headwater.pipelines.runs.execute import (
-    RunContext,
-    Step,
-    pod_name_of,
-)
+from headwater.pipelines.runs.execute import RunContext, Step
 from headwater.pipelines.runs.ledger import Ledger, count_tasks
 from headwater.pipelines.runs.locations import Locations
 from headwater.pipelines.runs.logs import LogArchive, is_ended_step, tail
@@ -43,7 +39,6 @@ from headwater.pipelines.types import FINALIZER, RUNS
 
 A = TypeVar("A")
 B = TypeVar("B")
-
 
 TERMINATED = "The run was terminated by a user."
 DELETED = "The run was stopped, because its Run object was deleted."
@@ -119,13 +114,11 @@ class RunReconciler:
 
     async def _row(self, run: Object) -> RunRow | None:
         """Return the run's record, or None for an object that has none and gets none."""
-        row = await self._records.get_run(run["spec"].get("runId") or uid_of(run))
-        if row is not None and not is_record_of(run, row):
-            if not is_deleting(run):
-                await write_status(self._client, run, stranger_status(run, self._clock.now()))
-            return None
-        if row is None and run["spec"].get("runId"):
-            # Whoever could choose an id would own what lies in the folder of a run that had it.
+        given = run["spec"].get("runId")
+        row = await self._records.get_run(given or uid_of(run))
+        # An id that is given must be recorded: whoever could choose one would own the folder of a run that had it.
+        stranger = bool(given) if row is None else not is_record_of(run, row)
+        if stranger:
             if not is_deleting(run):
                 await write_status(self._client, run, stranger_status(run, self._clock.now()))
             return None
@@ -164,7 +157,7 @@ class RunReconciler:
                 decision = await self._take(ledger, context, row, now)
             elif decision.move is Move.FAIL and pod is not None and not observe(pod).detailed:
                 decision = await self._explained(pod, decision)
-            self._note(ledger, row, decision, now)
+            ledger.note(row, decision, now)
             self._say(run, row, decision)
             row = ledger.rows[row.path]
             if decision.move in (Move.LATER, Move.AGAIN) and decision.at is not None:
@@ -225,30 +218,6 @@ class RunReconciler:
     async def _explained(self, pod: Object, decision: Decision) -> Decision:
         line = last_line(await tail(self._client, pod))
         return Decision(decision.move, f"{decision.message}: {line}" if line else decision.message)
-
-    def _note(self, ledger: Ledger, row: TaskRow, decision: Decision, now: datetime) -> None:
-        if decision.move is Move.NOTE:
-            ledger.change(row.path, error=decision.message)
-        elif decision.move is Move.BEGAN:
-            ledger.change(row.path, state=TaskState.RUNNING, error="", started_at=row.started_at or now)
-        elif decision.move is Move.FAIL:
-            ledger.change(
-                row.path,
-                state=TaskState.FAILED,
-                error=decision.message,
-                started_at=row.started_at or now,
-                finished_at=now,
-            )
-        elif decision.move is Move.AGAIN:
-            attempt = row.attempt + 1
-            ledger.change(
-                row.path,
-                state=TaskState.PENDING,
-                attempt=attempt,
-                pod_name=pod_name_of(ledger.pipeline.name, ledger.task(row.path).name, row.task_id, attempt),
-                error=f"attempt {row.attempt + 1} did not succeed: {decision.message}",
-                data=decision.counts,
-            )
 
     def _say(self, run: Object, row: TaskRow, decision: Decision) -> None:
         """Tell ``kubectl describe`` what holds a run up."""
@@ -317,7 +286,7 @@ class RunReconciler:
         for row in list(ledger.active.values()):
             pod = pods.get((row.task_id, row.attempt))
             if pod is not None and observe(pod).phase is Phase.SUCCEEDED:
-                self._note(ledger, row, await self._take(ledger, context, row, now), now)
+                ledger.note(row, await self._take(ledger, context, row, now), now)
         if not await self._pods.stop(list(pods.values())):
             return Result(_NEWS_PATIENCE)
         for row in ledger.unfinished():

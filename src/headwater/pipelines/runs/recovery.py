@@ -13,7 +13,8 @@ from headwater.kube.meta.objects import name_of, namespace_of, uid_of
 from headwater.kube.meta.time import Clock
 from headwater.pipelines.records.models import ACTIVE_RUN, RunRow, RunState
 from headwater.pipelines.records.records import Records
-from headwater.pipelines.types import RUNS, run_object
+from headwater.pipelines.runs.submission import ensure_run_object
+from headwater.pipelines.types import RUNS
 
 INTERVAL_SECONDS = 60.0
 _GRACE = timedelta(seconds=5)
@@ -54,10 +55,8 @@ class Recovery:
 
     async def _restore(self, row: RunRow) -> None:
         try:
-            await self._client.create(RUNS, run_object(row))
+            await ensure_run_object(self._client, row)
         except StatusError as error:
-            if error.reason == "AlreadyExists":
-                return
             if error.code in (403, 404) and error.reason in ("Forbidden", "NotFound"):
                 # The namespace is gone or on its way: nothing can run there any more.
                 message = f"The run was lost with its namespace: {error.message}"
