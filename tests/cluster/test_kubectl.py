@@ -471,3 +471,40 @@ async def test_reconcile_of_roles(kubectl: Kubectl) -> None:
     role["rules"] = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
     await kubectl("auth", "reconcile", "-f", "-", stdin=yaml.safe_dump(role))
     assert len(json.loads(await kubectl("get", "role", "r", "-o", "json"))["rules"]) >= 1
+
+
+async def test_port_forward(kubectl: Kubectl) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"you said " + await reader.readline())
+        writer.close()
+
+    await kubectl.apply(pod("p"))
+    await kubectl("patch", "pod", "p", "--subresource=status", "--type=merge", "-p", '{"status":{"phase":"Running"}}')
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        forwarding = await kubectl.start("port-forward", "p", f":{port}", ":1", "--address=127.0.0.1")
+        assert forwarding.stdout
+        assert forwarding.stderr
+        async with asyncio.timeout(20):
+            local = [int((await forwarding.stdout.readline()).split()[2].decode().rsplit(":", 1)[1]) for _ in range(2)]
+            for number in range(3):
+                reader, writer = await asyncio.open_connection("127.0.0.1", local[0])
+                writer.write(f"{number}\n".encode())
+                assert await reader.read() == f"you said {number}\n".encode()
+                writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", local[1])
+            assert await reader.read() == b""
+            writer.close()
+            said = b""
+            while b"error forwarding port 1" not in said:
+                said = await forwarding.stderr.readline()
+                assert said
+        forwarding.kill()
+        await forwarding.communicate()
+
+
+async def test_attach(kubectl: Kubectl) -> None:
+    await kubectl.apply(pod("p"))
+    await kubectl("patch", "pod", "p", "--subresource=status", "--type=merge", "-p", '{"status":{"phase":"Running"}}')
+    assert "typed" in await kubectl("attach", "-i", "p", stdin="typed")

@@ -1,8 +1,12 @@
 """The official Python client's streams: exec by v4 channels, with input, errors and exit codes."""
 # ruff: noqa: PT017 - there is no pytest in the client's environment
 
+import os
+import socket
+import threading
+
 from kubernetes import client, config
-from kubernetes.stream import stream
+from kubernetes.stream import portforward, stream
 
 config.load_kube_config()
 core = client.CoreV1Api()
@@ -28,4 +32,26 @@ try:
     stream(connect, "none", "default", command=["true"], **plain)
 except client.ApiException as error:
     assert "404" in str(error), error
-print("done")
+
+# Port-forward, as the client's own documentation shows it.
+listening = socket.create_server(("127.0.0.1", 0))
+port = listening.getsockname()[1]
+
+
+def answer():
+    while True:
+        taken, _ = listening.accept()
+        taken.sendall(b"you said " + taken.recv(100))
+        taken.close()
+
+
+threading.Thread(target=answer, daemon=True).start()
+forward = portforward(core.connect_get_namespaced_pod_portforward, "p", "default", ports=str(port))
+connection = forward.socket(port)
+connection.setblocking(True)
+connection.sendall(b"hello")
+assert connection.recv(100) == b"you said hello"
+connection.close()
+assert forward.error(port) is None
+print("done", flush=True)
+os._exit(0)  # the client's own threads may outlive an orderly exit

@@ -1,4 +1,4 @@
-"""What the API server asks of the node that runs pods: logs, exec and attach.
+"""What the API server asks of the node that runs pods: logs, exec, attach and port-forward.
 
 The API server decides who may ask (RBAC) and speaks the wire protocols; the node only moves bytes. This is the
 part that the kubelet's own HTTP server plays in Kubernetes, in-process and without a second set of certificates.
@@ -6,6 +6,7 @@ Both sides raise ``StatusError``: 404 for a container that the pod does not have
 yet, 501 for what is not built.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,7 +57,7 @@ class ExecStreams:
 
 
 class NodeAccess(Protocol):
-    """The node's side of ``pods/log``, ``pods/exec`` and ``pods/attach``."""
+    """The node's side of ``pods/log``, ``pods/exec``, ``pods/attach`` and ``pods/portforward``."""
 
     def logs(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
         """Stream a container's log in pieces of whole lines.
@@ -78,6 +79,13 @@ class NodeAccess(Protocol):
         """Join the streams of the container's own process until it ends or the caller leaves.
 
         Returns the process's exit code. May raise ``StatusError`` 501.
+        """
+        ...
+
+    async def port_forward(self, pod: Object, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to a port that the pod listens on. The caller closes the connection.
+
+        Raises ``StatusError`` 400 when the pod does not run, ``OSError`` when nothing listens there.
         """
         ...
 

@@ -187,8 +187,24 @@ class NodeAgent:
             raise internal(f"error executing command in container: {error}") from error
 
     async def attach(self, pod: Object, container: str, streams: ExecStreams, tty: bool) -> int:
-        """Join the streams of the container's own process: not built yet."""
-        raise not_implemented("attach is not built yet: use exec, or logs -f")
+        """Follow what the container's process writes from now on, until it ends; see ``NodeAccess``.
+
+        Its output and its errors are one stream, as in its log. Its input cannot be joined yet.
+        """
+        if streams.stdin is not None:
+            raise not_implemented("attach to a container's input is not built yet: use exec -i, or attach without -i")
+        write = streams.stdout or streams.stderr
+        async for piece in self.logs(pod, container, LogOptions(follow=True, tail_lines=0)):
+            if write is not None:
+                await write(piece)
+        return 0
+
+    async def port_forward(self, pod: Object, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to a port of the pod, which shares this machine's network; see ``NodeAccess``."""
+        worker = self._workers.get(uid_of(pod))
+        if worker is None or not any(record.phase == "running" for record in worker.records.values()):
+            raise bad_request(f'pod "{name_of(pod)}" is not running')
+        return await asyncio.open_connection("127.0.0.1", port)
 
     # --- following ---
 

@@ -76,6 +76,9 @@ class ProcessNode:
     async def attach(self, pod: Object, container: str, streams: ExecStreams, tty: bool) -> int:
         return await self.exec(pod, container, ["cat"], streams, tty)
 
+    async def port_forward(self, pod: Object, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", port)
+
     async def _feed(self, process: asyncio.subprocess.Process, streams: ExecStreams) -> None:
         assert process.stdin
         if streams.stdin is not None:

@@ -218,7 +218,7 @@ async def test_what_is_no_object_of_the_kind(admin: Caller, body: bytes, message
         ("GET", f"{MAPS}?limit=x", 400),
         ("GET", f"{MAPS}?watch=perhaps", 400),
         ("GET", f"{MAPS}?labelSelector=((", 400),
-        ("GET", f"{PODS}/a/portforward", 501),
+        ("GET", f"{PODS}/a/proxy", 501),
     ],
 )
 async def test_what_is_not_there(admin: Caller, method: str, path: str, code: int) -> None:

@@ -220,3 +220,58 @@ async def test_a_long_command(callers: Callers, pod: str) -> None:
     async with exec_in(callers, pod, "v5.channel.k8s.io", "sh", "-c", script) as socket:
         out, _, _ = await Process(socket).result()
     assert len(out) == 60_001
+
+
+# --- port-forward ---------------------------------------------------------------------------------------------------
+
+
+async def echo_port() -> tuple[asyncio.Server, int]:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1000):
+            writer.write(data.upper())
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    return server, server.sockets[0].getsockname()[1]
+
+
+async def test_forwarding_a_port_by_channels(callers: Callers, pod: str) -> None:
+    server, port = await echo_port()
+    path = f"{pod}/portforward?ports={port},1"
+    async with (
+        server,
+        callers.admin.session.ws_connect(path, protocols=["v4.channel.k8s.io"]) as socket,
+    ):
+        begun = [await socket.receive_bytes() for _ in range(4)]
+        assert [(piece[0], int.from_bytes(piece[1:], "little")) for piece in begun] == [
+            (0, port),
+            (1, port),
+            (2, 1),
+            (3, 1),
+        ]
+        await socket.send_bytes(b"\0hello")
+        answers = sorted([await socket.receive_bytes(), await socket.receive_bytes()])
+        assert answers[0] == b"\0HELLO"
+        assert answers[1].startswith(b"\3error forwarding port 1: ")
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "code", "message"),
+    [
+        ("ports=80", {}, 400, "offers the protocol SPDY/3.1+portforward.k8s.io or v4.channel.k8s.io"),
+        (
+            "ports=eighty",
+            {"Upgrade": "websocket", "Sec-WebSocket-Protocol": "v4.channel.k8s.io"},
+            400,
+            "is not a port between 1 and 65535",
+        ),
+    ],
+)
+async def test_a_port_forward_that_cannot_begin(
+    admin: Caller, pod: str, query: str, headers: dict[str, str], code: int, message: str
+) -> None:
+    if headers:
+        headers = {"Connection": "Upgrade", **headers}
+    got, answer = await admin.ask("GET", f"{pod}/portforward?{query}", headers=headers)
+    assert got == code
+    assert message in answer["message"]

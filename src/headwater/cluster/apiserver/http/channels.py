@@ -26,16 +26,16 @@ _WAITING = 16
 Run = Callable[[ExecStreams], Awaitable[int]]
 
 
-def check_upgrade(request: web.BaseRequest) -> None:
-    """Raise ``StatusError`` 400 unless the request opens a WebSocket in a protocol that is spoken here."""
+def check_upgrade(request: web.BaseRequest, protocols: tuple[str, ...] = PROTOCOLS) -> None:
+    """Raise ``StatusError`` 400 unless the request opens a WebSocket in one of the protocols."""
     offered = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
     if "websocket" not in request.headers.get("Upgrade", "").lower():
         raise bad_request(
             "this needs a WebSocket; SPDY is not spoken here, so use kubectl 1.31 or newer, or another client that "
-            f"offers the protocol {' or '.join(PROTOCOLS)}"
+            f"offers the protocol {' or '.join(protocols)}"
         )
-    if not set(offered) & set(PROTOCOLS):
-        raise bad_request(f"none of the protocols {offered} is spoken here; offer {' or '.join(PROTOCOLS)}")
+    if not set(offered) & set(protocols):
+        raise bad_request(f"none of the protocols {offered} is spoken here; offer {' or '.join(protocols)}")
 
 
 async def serve_channels(

@@ -1,10 +1,14 @@
-"""The streams of pods: ``log``, ``exec`` and ``attach``. Authorized here, since no verb of ``Api`` is behind them."""
+"""The streams of pods: ``log``, ``exec``, ``attach`` and ``portforward``.
+
+Authorized here, since no verb of ``Api`` is behind them.
+"""
 
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from headwater.cluster.apiserver.core import Api
+from headwater.cluster.apiserver.http import forwarding
 from headwater.cluster.apiserver.http.channels import check_upgrade, serve_channels
 from headwater.cluster.apiserver.http.lasting import Streams
 from headwater.cluster.apiserver.http.requests import ResourceRequest, flag, moment, whole
@@ -34,12 +38,15 @@ class PodStreams:
         allowed = ("GET", "HEAD") if stream == "log" else ("GET", "POST")
         if request.method not in allowed:
             raise method_not_allowed("", f"pods/{stream}", request.method.lower())
-        if stream in ("portforward", "proxy"):
-            raise not_implemented(f"pods/{stream} is not built yet; pods listen on this machine's own addresses")
+        if stream == "proxy":
+            raise not_implemented("pods/proxy is not built yet; use kubectl port-forward")
         found = self._api.peek(PODS, asked.namespace, asked.name)
         if found is None:
             raise not_found("", "pods", asked.name)
         pod = found.copy()
+        if stream == "portforward":
+            check_upgrade(request, forwarding.PROTOCOLS)
+            return await forwarding.forward(request, lambda port: self._node.port_forward(pod, port), self._streams)
         container = container_of(pod, request.query.get("container", ""))
         if stream == "log":
             return await self._log(request, pod, container)
