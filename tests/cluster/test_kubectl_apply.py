@@ -27,7 +27,7 @@ async def read(kubectl: Kubectl, *what: str) -> Any:
 
 def managers(obj: Object) -> list[tuple[str, str, str]]:
     entries = obj["metadata"]["managedFields"]
-    return [(entry["manager"], entry["operation"], entry.get("subresource", "")) for entry in entries]
+    return sorted((entry["manager"], entry["operation"], entry.get("subresource", "")) for entry in entries)
 
 
 async def test_apply_on_the_server_and_again(kubectl: Kubectl) -> None:

@@ -7,6 +7,7 @@ from tests.kube.client.test_behaviour import config_map, pod
 from headwater.cluster.apiserver.answers import WriteOptions
 from headwater.cluster.apiserver.core import Api
 from headwater.cluster.apiserver.http.requests import write_options
+from headwater.cluster.apiserver.ownership import mend
 from headwater.cluster.apiserver.users import PLATFORM, User
 from headwater.kube.client import PatchType
 from headwater.kube.meta.errors import StatusError
@@ -87,3 +88,18 @@ async def test_who_a_caller_is_taken_for(api: Api, query: dict[str, str], agent:
     options = write_options(query, agent)
     made = await api.create(PLATFORM, CONFIG_MAPS, "default", config_map("a", a="1"), options=options)
     assert made.object["metadata"]["managedFields"][0]["manager"] == manager
+
+
+def test_what_admission_spoils_is_put_back() -> None:
+    entry = {"manager": "me", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1"}
+    entries = [{**entry, "fieldsV1": {"f:data": {}}}]
+    for now, kept, warned in [
+        (entries, entries, 0),
+        ([{**entry, "fieldsV1": {"f:spec": {".": {}}}}], [{**entry, "fieldsV1": {"f:spec": {}}}], 0),
+        ([{"manager": "me"}], entries, 1),
+        ([{**entry, "fieldsV1": {"nonsense": {}}}], entries, 1),
+    ]:
+        obj = {"metadata": {"managedFields": now}}
+        warnings: list[str] = []
+        mend(obj, entries, warnings)
+        assert (obj["metadata"]["managedFields"], len(warnings)) == (kept, warned)

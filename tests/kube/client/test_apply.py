@@ -52,7 +52,7 @@ async def apply(
 
 def managers(obj: Object) -> list[tuple[str, str, str]]:
     entries = obj["metadata"]["managedFields"]
-    return [(entry["manager"], entry["operation"], entry.get("subresource", "")) for entry in entries]
+    return sorted((entry["manager"], entry["operation"], entry.get("subresource", "")) for entry in entries)
 
 
 def fields(obj: Object, manager: str) -> Any:
@@ -127,7 +127,7 @@ async def test_a_client_may_leave_out_edit_or_reset_the_managers(client: Client)
     error = await refused(apply(client, config_map(a="3")))
     assert '"before-first-apply" using v1' in error.message
     again = await apply(client, config_map(a="3"), force=True)
-    assert managers(again) == [("me", "Apply", ""), ("before-first-apply", "Update", "")]
+    assert managers(again) == [("before-first-apply", "Update", ""), ("me", "Apply", "")]
 
 
 async def test_status_and_scale_have_managers_of_their_own(client: Client) -> None:
@@ -137,7 +137,7 @@ async def test_status_and_scale_have_managers_of_their_own(client: Client) -> No
     await client.patch(DEPLOYMENTS, "d", scaled, "default", subresource="scale", field_manager="scaler")
     obj = await client.get(DEPLOYMENTS, "d", "default")
     assert obj["status"] == {"replicas": 1}
-    assert managers(obj) == [("me", "Apply", ""), ("headwater", "Update", "status"), ("scaler", "Update", "scale")]
+    assert managers(obj) == [("headwater", "Update", "status"), ("me", "Apply", ""), ("scaler", "Update", "scale")]
     assert fields(obj, "scaler") == {"f:spec": {"f:replicas": {}}}
     error = await refused(apply(client, deployment(replicas=1), resource=DEPLOYMENTS))
     assert 'conflict with "scaler" with subresource "scale" using apps/v1 at ' in error.message
@@ -160,6 +160,21 @@ async def test_status_and_scale_can_be_applied(client: Client) -> None:
     obj = await client.get(DEPLOYMENTS, "d", "default")
     assert obj["spec"]["replicas"] == 4
     assert obj["spec"]["template"]["spec"]["containers"][0]["image"] == "one"
+
+
+async def test_a_status_comes_with_labels_and_annotations_of_built_in_kinds(client: Client) -> None:
+    await apply(client, deployment(), resource=DEPLOYMENTS)
+    patch = {"metadata": {"annotations": {"a": "1"}, "finalizers": ["x/y"]}, "spec": {"replicas": 7}}
+    obj = await client.patch(
+        DEPLOYMENTS, "d", {**patch, "status": {"replicas": 1}}, "default", subresource="status", field_manager="c"
+    )
+    assert obj["metadata"]["annotations"] == {"a": "1"}
+    assert "finalizers" not in obj["metadata"]
+    assert obj["spec"]["replicas"] == 1
+    assert fields(obj, "c") == {
+        "f:metadata": {"f:annotations": {".": {}, "f:a": {}}},
+        "f:status": {"f:replicas": {}},
+    }
 
 
 async def test_a_status_is_not_applied_to_what_is_not_there(client: Client) -> None:

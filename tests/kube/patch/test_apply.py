@@ -22,6 +22,12 @@ FREE = shape_of(
 )
 
 
+NO_KEY = (
+    ".spec.template.spec.containers: element 0: associative list with keys has an element that omits key field "
+    '"name" (and doesn\'t have default value)'
+)
+
+
 def by(manager: str, second: int = 0, subresource: str = "", version: str = "apps/v1") -> Writer:
     return Writer(manager, version, f"2026-01-02T03:04:{second:02}Z", subresource)
 
@@ -279,8 +285,7 @@ def test_an_applied_list_keeps_its_order_and_leaves_others_their_place() -> None
         ),
         (
             {"template": {"spec": {"containers": [{"image": "a"}]}}},
-            '.spec.template.spec.containers: element 0: associative list with keys has an element that omits key field "'
-            "name\" (and doesn't have default value)",
+            NO_KEY,
         ),
     ],
 )
@@ -289,6 +294,13 @@ def test_a_configuration_that_does_not_fit_is_refused_with_its_place(change: dic
     with pytest.raises(PatchError) as raised:
         apply(DEPLOYMENT, EMPTY, config, [], by("me"), empty=EMPTY)
     assert str(raised.value) == message
+
+
+def test_a_number_that_no_json_can_hold_is_refused_where_items_are_told_apart_by_value() -> None:
+    config = {"metadata": {"finalizers": [2**70]}}
+    with pytest.raises(PatchError, match=r"\.metadata\.finalizers: element 0"):
+        apply(MAPS, {}, config, [], by("me"), empty={})
+    assert track(MAPS, {}, config, [], by("me"))[0]["fieldsV1"] == {"f:metadata": {"f:finalizers": {}}}
 
 
 def test_what_no_schema_describes_merges_by_field_and_keeps_lists_whole() -> None:

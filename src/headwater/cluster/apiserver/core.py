@@ -69,10 +69,11 @@ class Api:
         rng = rng or random.Random()  # noqa: S311 - names, not secrets
         self._subresources: dict[tuple[str, str], SubresourceHandler] = {}
         self._virtual: dict[str, VirtualHandler] = {}
+        self._admission = Admission(store, self.registry, rng, lambda: self.authorizer)
         self._writing = Writing(
             store,
             self.registry,
-            Admission(store, self.registry, rng, lambda: self.authorizer),
+            self._admission,
             self.clock,
             rng,
             new_uid or (lambda: str(uuid.uuid4())),
@@ -87,6 +88,7 @@ class Api:
     async def stop(self) -> None:
         """End upkeep. The store, which ends the watches, is closed by whoever opened it."""
         await self._upkeep.stop()
+        await self._admission.close()
 
     # --- what other parts of the server need, without authorization --------------------------------------------
 
@@ -424,9 +426,11 @@ class Api:
         else:
             config = check_config(resource, config)
 
+        where = f"{namespace}/{name}"
+
         def change(live: Document | None, writer: Writer) -> Object:
             return applied(
-                served, None if live is None else live.object, config, writer, name=name, force=options.force
+                served, None if live is None else live.object, config, writer, name=where, force=options.force
             )
 
         document = await self._writing.apply(

@@ -107,9 +107,18 @@ def desired(obj: Object) -> Object:
     return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
 
 
-def take_status(old: Object, new: Object) -> Object:
-    """Return the old object with the new one's status (its metadata only as precondition)."""
+def take_status(served: Served, old: Object, new: Object) -> Object:
+    """Return the old object with the new one's status.
+
+    Its metadata counts as precondition; labels and annotations are taken too, but not of custom resources, as upstream.
+    """
     metadata = dict(old["metadata"])
+    if not served.custom:
+        for key in ("labels", "annotations"):
+            if key in new["metadata"]:
+                metadata[key] = new["metadata"][key]
+            else:
+                metadata.pop(key, None)
     for key in ("uid", "resourceVersion"):
         if new["metadata"].get(key):
             metadata[key] = new["metadata"][key]

@@ -9,7 +9,7 @@ apply.
 from functools import cache
 from typing import Any
 
-from headwater.cluster.apiserver.answers import WriteOptions
+from headwater.cluster.apiserver.answers import Warnings, WriteOptions
 from headwater.cluster.apiserver.registry import Served
 from headwater.cluster.apiserver.schemas import builtin_schema, schema_of
 from headwater.kube.client import PatchType
@@ -92,6 +92,26 @@ def of_update(served: Served, old: Object, new: Object, sent: Any, writer: Write
     return track(shape_and_empty(served)[0], old, new, entries, writer)
 
 
+def mend(obj: Object, entries: list[Entry] | None, warnings: Warnings) -> None:
+    """Put the entries back that admission spoiled, and say so; what it merely changed stays."""
+    metadata = obj["metadata"]
+    now = metadata.get("managedFields")
+    if not now or now == entries:
+        return
+    read = read_entries(now)
+    if read is not None:
+        metadata["managedFields"] = read
+        return
+    warnings.append(
+        ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating "
+        "admission controller; the managers from before it were kept"
+    )
+    if entries:
+        metadata["managedFields"] = entries
+    else:
+        del metadata["managedFields"]
+
+
 def check_config(wanted: Resource, config: Any) -> Object:
     """Return an applied configuration without what cannot be applied. Raises ``StatusError`` 400."""
     if not isinstance(config, dict):
@@ -120,7 +140,7 @@ def applied(
     """Return the object that an applied configuration leads to, with its entries; ``live=None`` when it is new.
 
     Of the configuration only the status counts for ``status``, and everything else otherwise. Raises ``StatusError``
-    400 when it does not fit the schema, 409 with the fields and their managers on a conflict.
+    400 when it does not fit the schema, 409 with the fields and their managers on a conflict; ``name`` is for these.
     """
     shape, empty = shape_and_empty(served)
     if writer.subresource == "status":
@@ -136,8 +156,7 @@ def applied(
             shape, start, config, entries, writer, empty=empty if live is not None else start, force=force
         )
     except PatchError as error:
-        namespace = config.get("metadata", {}).get("namespace", "")
-        what = f"{namespace}/{name}; {served.resource.api_version}, Kind={served.resource.kind}"
+        what = f"{name}; {served.resource.api_version}, Kind={served.resource.kind}"
         raise bad_request(f"failed to create typed patch object ({what}): {error}") from error
     except ApplyConflict as error:
         causes = [

@@ -108,6 +108,7 @@ class Writing:
         request = _request(options, "CREATE", served, obj, None)
         await self._admission.mutate(request)
         obj = request.obj or obj
+        ownership.mend(obj, entries, options.warnings)
         self._refuse(served, obj, rules.validate_create(served.resource, obj) + check_rules(served, obj, None))
         if served.resource == CUSTOM_RESOURCE_DEFINITIONS:
             self._refuse(served, obj, crds.validate(obj))
@@ -154,7 +155,7 @@ class Writing:
                 raise conflict(resource.group, resource.plural, name)
             sent = new["metadata"].pop("managedFields", None)
             if part == "status":
-                new = take_status(shown.object, new)
+                new = take_status(served, shown.object, new)
             elif part == "object" and served.has_status:
                 new.pop("status", None)
                 if "status" in shown.object:
@@ -249,6 +250,7 @@ class Writing:
         request = _request(options, "UPDATE", served, new, old, "status" if part == "status" else "")
         await self._admission.mutate(request)
         new = request.obj or new
+        ownership.mend(new, entries, options.warnings)
         if part == "object":
             self._refuse(served, new, rules.validate_update(served.resource, old, new))
         if served.resource == CUSTOM_RESOURCE_DEFINITIONS:

@@ -77,6 +77,13 @@ class Shape:
 
     def step(self, item: Any) -> str | None:
         """Return the step to an item of this list, ``None`` when it cannot be told apart from the others."""
+        try:
+            return self._step(item)
+        except TypeError:
+            # A number beyond 64 bits, which only YAML can bring.
+            return None
+
+    def _step(self, item: Any) -> str | None:
         if self.by_value:
             return None if isinstance(item, dict | list) or item is None else value_step(item)
         if not isinstance(item, dict):
