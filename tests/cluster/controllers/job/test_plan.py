@@ -239,8 +239,6 @@ class TestFailure:
             ({"activeDeadlineSeconds": 0}, {}, [pod(0)], "DeadlineExceeded"),
             ({"activeDeadlineSeconds": 10}, {}, [pod(0)], None),
             ({"activeDeadlineSeconds": 0, "suspend": True}, {}, [], None),
-            ({"completionMode": "Indexed"}, {}, [], "NotBuiltYet"),
-            ({"podFailurePolicy": {"rules": []}}, {}, [], "NotBuiltYet"),
         ],
     )
     def test_fails_for_a_reason(self, spec, status, pods, reason):
@@ -263,11 +261,6 @@ class TestFailure:
         assert failed["reason"] == "BackoffLimitExceeded"
         assert third.status["failed"] == 2
         assert third.create == []
-
-    def test_says_what_is_not_built(self):
-        target = condition(decide(job(completionMode="Indexed")).status, "Failed")
-        assert target is not None
-        assert "spec.completionMode Indexed" in target["message"]
 
     def test_wakes_at_the_deadline(self):
         assert decide(job(activeDeadlineSeconds=30), pod(0), now=NOW + timedelta(seconds=10)).requeue_after == 20

@@ -204,13 +204,66 @@ async def test_the_name_of_the_next_pod_is_taken_by_another(ready):
     assert names == {pod_name("pi", uid_of(job), 0), pod_name("pi", uid_of(job), 1)}
 
 
-async def test_what_is_not_built_yet_is_said(ready):
+async def indexed_pods(cluster: Cluster) -> dict[str, Object]:
+    """Return the pods that may still run, by their index."""
+    pods = await cluster.pods()
+    running = [pod for pod in pods if pod["status"]["phase"] == "Pending" and not is_deleting(pod)]
+    return {pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"]: pod for pod in running}
+
+
+async def test_an_indexed_job_runs_each_index_once(ready):
     await ready.start(jobs_only)
-    await ready.job(completionMode="Indexed", completions=2)
+    await ready.job(completionMode="Indexed", completions=3, parallelism=2)
+    for expected, finish in (({"0", "1"}, "1"), ({"0", "2"}, "0"), ({"2"}, "2")):
+
+        async def running(expected: set[str] = expected) -> Any:
+            pods = await indexed_pods(ready)
+            return pods if set(pods) == expected else None
+
+        pods = await until(running)
+        pod = pods[finish]
+        assert name_of(pod).startswith(f"pi-{finish}-")
+        assert pod["spec"]["hostname"] == f"pi-{finish}"
+        assert pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == finish
+        assert [variable["name"] for variable in pod["spec"]["containers"][0]["env"]] == ["JOB_COMPLETION_INDEX"]
+        await ready.finish(pod, "Succeeded")
+    done = await job_that(ready, "Complete")
+    assert (done["status"]["completedIndexes"], done["status"]["succeeded"]) == ("0-2", 3)
+
+
+async def test_an_index_fails_alone_and_the_others_go_on(ready):
+    clock = ManualClock()
+    await ready.start(jobs_only, clock=clock)
+    await ready.job(completionMode="Indexed", completions=2, parallelism=2, backoffLimitPerIndex=1)
+
+    async def both() -> Any:
+        pods = await indexed_pods(ready)
+        return pods if len(pods) == 2 else None
+
+    pods = await until(both)
+    await ready.finish(pods["1"], "Succeeded")
+    failing = pods["0"]
+    for attempt in range(2):
+        ended = {"terminated": {"exitCode": 1, "finishedAt": format_time(clock.now())}}
+        await ready.finish(failing, "Failed", containerStatuses=[_container(ended)])
+        if attempt == 0:
+
+            async def written() -> Any:
+                status = (await ready.client.get(JOBS, "pi", "ns"))["status"]
+                return (status.get("uncountedTerminatedPods") or {}).get("failed")
+
+            await until(written)
+            await clock.advance(11)
+
+            async def again() -> Any:
+                return (await indexed_pods(ready)).get("0")
+
+            failing = await until(again)
+            assert failing["metadata"]["annotations"]["batch.kubernetes.io/job-index-failure-count"] == "1"
     failed = await job_that(ready, "Failed")
-    condition = next(c for c in failed["status"]["conditions"] if c["type"] == "Failed")
-    assert condition["message"] == "not built yet in this version of Headwater: spec.completionMode Indexed"
-    assert await ready.pods() == []
+    assert failed["status"]["failedIndexes"] == "0"
+    assert failed["status"]["completedIndexes"] == "1"
+    assert failed["status"]["failed"] == 2
 
 
 async def test_a_job_of_another_controller_is_left_alone(ready):

@@ -5,7 +5,7 @@ nothing needs to be remembered.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from headwater.cluster.controllers.job.names import ordinal_of
 from headwater.cluster.controllers.job.pods import is_tracked
@@ -24,13 +24,16 @@ class Expectations:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._unseen: dict[str, dict[int, float]] = {}
+        self._indexes: dict[str, dict[int, int]] = {}
         self._blocked: dict[str, set[int]] = {}
         self._tracked: dict[Request, Counter[str]] = {}
 
-    def expect(self, uid: str, ordinals: Iterable[int]) -> None:
-        """Reckon with pods that are about to be created."""
+    def expect(self, uid: str, ordinals: Iterable[int], indexes: Mapping[int, int] | None = None) -> None:
+        """Reckon with pods that are about to be created, of these completion indexes if the job has any."""
         until = self._clock.monotonic() + UNSEEN_SECONDS
         self._unseen.setdefault(uid, {}).update(dict.fromkeys(ordinals, until))
+        if indexes:
+            self._indexes.setdefault(uid, {}).update(indexes)
 
     def failed(self, uid: str, ordinals: Iterable[int]) -> None:
         """Reckon no longer with these."""
@@ -39,12 +42,18 @@ class Expectations:
             unseen.pop(ordinal, None)
         if not unseen:
             self._unseen.pop(uid, None)
+            self._indexes.pop(uid, None)
 
     def unseen(self, uid: str) -> set[int]:
         """Return the numbers of the job's pods that were created and not seen yet."""
         now = self._clock.monotonic()
         self.failed(uid, [ordinal for ordinal, until in self._unseen.get(uid, {}).items() if until <= now])
         return set(self._unseen.get(uid, ()))
+
+    def starting_indexes(self, uid: str) -> set[int]:
+        """Return the completion indexes of the pods that were created and not seen yet."""
+        indexes = self._indexes.get(uid, {})
+        return {indexes[ordinal] for ordinal in self._unseen.get(uid, ()) if ordinal in indexes}
 
     def unseen_for(self, uid: str) -> float | None:
         """Return after how many seconds the first unseen pod is given up, or None if there is none."""
@@ -67,6 +76,7 @@ class Expectations:
         """Drop what is remembered about a job that is gone."""
         self._unseen.pop(uid, None)
         self._blocked.pop(uid, None)
+        self._indexes.pop(uid, None)
 
     def pod_changed(self, old: Object | None, new: Object | None) -> None:
         """Take note of a pod's change, as an informer's handler."""

@@ -17,14 +17,16 @@ _STEP_BACK: int = pow(_STEP, -1, _COUNT)
 _LONGEST_BASE = 63 - 1 - _LENGTH
 
 
-def pod_name(job_name: str, job_uid: str, ordinal: int) -> str:
-    """Return the name of a job's pod number ``ordinal`` (from 0)."""
+def pod_name(job_name: str, job_uid: str, ordinal: int, index: int | None = None) -> str:
+    """Return the name of a job's pod number ``ordinal`` (from 0), with its completion index if it has one."""
     value = (_start(job_uid) + ordinal * _STEP) % _COUNT
     letters = []
     for _ in range(_LENGTH):
         value, digit = divmod(value, len(_ALPHABET))
         letters.append(_ALPHABET[digit])
-    return f"{job_name[:_LONGEST_BASE].rstrip('-.')}-{''.join(reversed(letters))}"
+    part = "" if index is None else f"-{index}"
+    base = job_name[: _LONGEST_BASE - len(part)].rstrip("-.")
+    return f"{base}{part}-{''.join(reversed(letters))}"
 
 
 def ordinal_of(name: str, job_uid: str) -> int | None:

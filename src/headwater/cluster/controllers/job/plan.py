@@ -8,11 +8,22 @@ finalizer first and is not counted.
 """
 
 import copy
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from headwater.cluster.controllers.job.failures import judge
+from headwater.cluster.controllers.job.indexes import (
+    Indexes,
+    format_indexes,
+    index_of,
+    is_indexed,
+    look,
+    next_indexes,
+    policy_met,
+    surplus,
+)
 from headwater.cluster.controllers.job.names import ordinal_of
 from headwater.cluster.controllers.job.pods import (
     ended_at,
@@ -53,6 +64,10 @@ class Plan:
     """What the status should be; write it if it differs, on the condition that the job has not changed."""
     create: list[int] = field(default_factory=list)
     """Numbers of the pods to create."""
+    indexes: dict[int, int] = field(default_factory=dict)
+    """Of an Indexed job: the completion index of each pod to create."""
+    failures: Mapping[int, int] = field(default_factory=dict)
+    """Of an Indexed job: how many pods of an index have failed."""
     remove: list[Object] = field(default_factory=list)
     """Pods to take out of the count (release first), then delete."""
     stop: list[Object] = field(default_factory=list)
@@ -101,11 +116,13 @@ def plan(
     *,
     expected: Collection[int] = (),
     blocked: Collection[int] = (),
+    starting_indexes: Collection[int] = (),
 ) -> Plan:
     """Decide what the job needs.
 
     ``pods`` are those it controls. ``expected`` are the numbers of pods that were created and are not among
     ``pods`` yet; they count as active. ``blocked`` are numbers whose name belongs to somebody else's pod.
+    ``starting_indexes`` are the completion indexes of the expected pods.
     """
     spec = job["spec"]
     result = Plan(status=copy.deepcopy(job.get("status") or {}))
@@ -118,7 +135,8 @@ def plan(
         return result
     status = result.status
     conditions: list[Object] = status.setdefault("conditions", [])
-    tally = _count(job, pods, status, result)
+    state = look(job, pods) if is_indexed(job) else None
+    tally = _count(job, pods, status, result, state)
     active = [pod for pod in pods if is_active(pod)]
     taken = _ordinals(job, pods)
     starting = len(set(expected) - taken)
@@ -128,8 +146,8 @@ def plan(
     if not suspended and not status.get("startTime"):
         status["startTime"] = format_time(now)
 
-    failure = _failure(job, status, tally, active, suspended, now, result)
-    success = None if failure else _success(job, tally, len(active) + starting)
+    failure = _failure(job, pods, status, tally, active, suspended, now, result, state)
+    success = None if failure else _success(job, tally, len(active) + starting, state)
     if failure:
         reason, message = failure
         if set_condition(conditions, "FailureTarget", "True", reason, message, now):
@@ -140,7 +158,7 @@ def plan(
         result.remove = active[:MOST_PODS_AT_ONCE]
     else:
         _suspension(job, status, conditions, suspended, now, result)
-        _manage(job, pods, active, starting, taken, tally, suspended, now, result)
+        _manage(job, pods, active, starting, taken, tally, suspended, now, result, state, starting_indexes)
 
     terminating = sum(map(is_terminating, pods))
     leaving = {id(pod) for pod in [*result.stop, *result.remove]}
@@ -148,6 +166,9 @@ def plan(
     _set(status, "active", len(staying) + starting + len(result.create))
     status["ready"] = sum(map(is_ready, staying))
     status["terminating"] = terminating + len(leaving)
+    if state is not None and not failure and not success:
+        # A failed pod stays until its successor carries on the count of its index.
+        result.release = [pod for pod in result.release if uid_of(pod) not in state.keep]
     if not status.get("active"):
         _finish(failure, success, tally, status, conditions, now, result)
     if not conditions:
@@ -181,50 +202,77 @@ def _set(status: Object, key: str, number: int) -> None:
         status.pop(key, None)
 
 
-def _count(job: Object, pods: Sequence[Object], status: Object, result: Plan) -> _Tally:
+def _count(job: Object, pods: Sequence[Object], status: Object, result: Plan, state: Indexes | None) -> _Tally:
     """Take the steps of counting that can be taken now."""
     tracked = {uid_of(pod): pod for pod in pods if is_tracked(pod)}
     ended = newly_ended(job, pods)
+    ignored = [pod for pod in ended if _is_ignored(job, pod)]
+    result.release += ignored
     lists: Object = {}
     numbers = {}
     for outcome in ("succeeded", "failed"):
         written = ((job.get("status") or {}).get("uncountedTerminatedPods") or {}).get(outcome) or []
         waiting = [uid for uid in written if uid in tracked]
         counted = int(status.get(outcome) or 0) + len(written) - len(waiting)
-        new = [uid_of(pod) for pod in ended if (phase_of(pod) == "Succeeded") == (outcome == "succeeded")]
+        new = [
+            uid_of(pod)
+            for pod in ended
+            if (phase_of(pod) == "Succeeded") == (outcome == "succeeded") and not _is_ignored(job, pod)
+        ]
+        result.release += [tracked[uid] for uid in waiting + new]
+        if state is not None and outcome == "succeeded":
+            counted, waiting, new = len(state.completed), [], []  # a set of indexes needs no counting
         _set(status, outcome, counted)
         if waiting or new:
             lists[outcome] = waiting + new
-        result.release += [tracked[uid] for uid in waiting + new]
         numbers[outcome] = counted + len(waiting) + len(new)
+    if state is not None:
+        for key, indexes in (("completedIndexes", state.completed), ("failedIndexes", state.failed)):
+            status.pop(key, None)
+            if indexes or (key == "failedIndexes" and job["spec"].get("backoffLimitPerIndex") is not None):
+                status[key] = format_indexes(indexes)
     status["uncountedTerminatedPods"] = lists
     waiting_now = sum(map(len, lists.values()))
     return _Tally(numbers["succeeded"], numbers["failed"], waiting_now)
 
 
+def _is_ignored(job: Object, pod: Object) -> bool:
+    verdict = judge(job, pod)
+    return verdict is not None and verdict.action == "Ignore"
+
+
 def _failure(
     job: Object,
+    pods: Sequence[Object],
     status: Object,
     tally: _Tally,
     active: Sequence[Object],
     suspended: bool,
     now: datetime,
     result: Plan,
+    state: Indexes | None,
 ) -> tuple[str, str] | None:
     """Return reason and message if the job fails."""
     target = find_condition(job, "FailureTarget")
     if target and target["status"] == "True":
         return target.get("reason", ""), target.get("message", "")
     spec = job["spec"]
-    missing = not_built(job)
-    if missing:
-        return "NotBuiltYet", f"not built yet in this version of Headwater: {missing}"
     if condition_is(job, "SuccessCriteriaMet"):
         return None
+    for pod in pods:
+        verdict = judge(job, pod) if is_tracked(pod) else None
+        if verdict is not None and verdict.action == "FailJob":
+            return "PodFailurePolicy", verdict.message
     limit = int(spec.get("backoffLimit", 6))
     again = sum(map(restarts, active)) if _policy(job) == "OnFailure" else 0
     if tally.failed > limit or (again >= limit if limit else again > 0):
         return "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+    if state is not None and state.failed:
+        most = spec.get("maxFailedIndexes")
+        if most is not None and len(state.failed) > int(most):
+            return "MaxFailedIndexesExceeded", "Job has exceeded the specified maximal number of failed indexes"
+        if len(state.settled) >= state.completions and not policy_met(job, state.completed):
+            return "FailedIndexes", "Job has failed indexes"
     deadline = spec.get("activeDeadlineSeconds")
     if deadline is not None and not suspended and status.get("startTime"):
         left = (parse_time(status["startTime"]) - now).total_seconds() + float(deadline)
@@ -234,27 +282,20 @@ def _failure(
     return None
 
 
-def not_built(job: Object) -> str:
-    """Return which part of the job's spec this controller does not know yet, or an empty string."""
-    spec = job["spec"]
-    if spec.get("completionMode", "NonIndexed") != "NonIndexed":
-        return f"spec.completionMode {spec['completionMode']}"
-    for name in ("podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes"):
-        if spec.get(name) is not None:
-            return f"spec.{name}"
-    return ""
-
-
 def _policy(job: Object) -> str:
     return str(job["spec"]["template"].get("spec", {}).get("restartPolicy") or "")
 
 
-def _success(job: Object, tally: _Tally, active: int) -> tuple[str, str] | None:
+def _success(job: Object, tally: _Tally, active: int, state: Indexes | None) -> tuple[str, str] | None:
+    target = find_condition(job, "SuccessCriteriaMet")
+    if target and target["status"] == "True":
+        return target.get("reason", ""), target.get("message", "")
+    met = policy_met(job, state.completed) if state is not None else ""
+    if met:
+        return "SuccessPolicy", met
     completions = job["spec"].get("completions")
     enough = tally.succeeded >= completions if completions is not None else tally.succeeded > 0 and not active
-    if enough or condition_is(job, "SuccessCriteriaMet"):
-        return "CompletionsReached", "Reached expected number of succeeded pods"
-    return None
+    return ("CompletionsReached", "Reached expected number of succeeded pods") if enough else None
 
 
 def _suspension(
@@ -279,6 +320,8 @@ def _manage(
     suspended: bool,
     now: datetime,
     result: Plan,
+    state: Indexes | None,
+    starting_indexes: Collection[int],
 ) -> None:
     """Create the pods that are missing, remove those that are too many."""
     spec = job["spec"]
@@ -287,30 +330,50 @@ def _manage(
         return
     parallelism = int(spec.get("parallelism", 1))
     completions = spec.get("completions")
+    if state is not None:
+        # Pods without work go; those that are gone already make room at once.
+        result.remove = surplus(active, state)[:MOST_PODS_AT_ONCE]
+        gone = {id(pod) for pod in result.remove}
+        active = [pod for pod in active if id(pod) not in gone]
     running = len(active) + starting
-    if completions is not None:
+    if state is not None:
+        wanted = min(parallelism, state.completions - len(state.settled))
+    elif completions is not None:
         wanted = min(parallelism, int(completions) - tally.succeeded)
     else:
         wanted = min(parallelism, running) if tally.succeeded else parallelism
     if running > wanted:
-        surplus = sorted(active, key=removal_rank)
-        result.remove = surplus[: min(running - wanted, MOST_PODS_AT_ONCE)]
+        result.remove += sorted(active, key=removal_rank)[: min(running - wanted, MOST_PODS_AT_ONCE)]
         return
     missing = wanted - running
     if spec.get("podReplacementPolicy") == "Failed":
         missing -= sum(map(is_terminating, pods))
     if missing <= 0:
         return
-    wait = back_off(pods, now)
+    per_index = spec.get("backoffLimitPerIndex") is not None
+    counting = pods if "podFailurePolicy" not in spec else [pod for pod in pods if not _is_ignored(job, pod)]
+    wait = 0.0 if per_index else back_off(counting, now)
     if wait > 0:
         result.wake_after(wait)
         return
+    number = min(missing, MOST_PODS_AT_ONCE)
+    chosen: list[int] = []
+    if state is not None:
+        keeps_terminating = spec.get("podReplacementPolicy") == "Failed"
+        held = [pod for pod in pods if is_active(pod) or (keeps_terminating and is_terminating(pod))]
+        busy = {index for pod in held if (index := index_of(pod)) is not None} | {*starting_indexes}
+        chosen, pause = next_indexes(state, busy, number, now, per_index=per_index)
+        if pause is not None:
+            result.wake_after(pause)
+        number, result.failures = len(chosen), state.failures
     # As many as were created so far, unless some were removed without being counted.
     ordinal = tally.succeeded + tally.failed + running
-    while len(result.create) < min(missing, MOST_PODS_AT_ONCE):
+    while len(result.create) < number:
         if ordinal not in taken:
             result.create.append(ordinal)
         ordinal += 1
+    if state is not None:
+        result.indexes = dict(zip(result.create, chosen, strict=True))
 
 
 def back_off(pods: Iterable[Object], now: datetime) -> float:

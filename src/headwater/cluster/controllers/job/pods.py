@@ -1,6 +1,7 @@
 """What the Job controller reads from a pod, and the pod that it creates."""
 
 import copy
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from headwater.kube.meta.objects import Object, is_deleting, name_of, namespace_of, uid_of
@@ -10,6 +11,7 @@ from headwater.kube.meta.time import parse_time
 TRACKING_FINALIZER = "batch.kubernetes.io/job-tracking"
 """Keeps a pod until its end has been counted."""
 
+_INDEX = "batch.kubernetes.io/job-completion-index"
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
@@ -73,8 +75,11 @@ def removal_rank(pod: Object) -> tuple[bool, bool, bool, float]:
     return (bool((pod.get("spec") or {}).get("nodeName")), phase_of(pod) == "Running", is_ready(pod), age)
 
 
-def pod_of(job: Object, name: str) -> Object:
-    """Return the pod that the job's template describes, tracked and owned by the job."""
+def pod_of(job: Object, name: str, index_annotations: Mapping[str, str] | None = None) -> Object:
+    """Return the pod that the job's template describes, tracked and owned by the job.
+
+    ``index_annotations`` are those of a pod of an Indexed job: its completion index among them.
+    """
     template = copy.deepcopy(job["spec"]["template"])
     metadata = template.get("metadata") or {}
     uid, job_name = uid_of(job), name_of(job)
@@ -92,6 +97,17 @@ def pod_of(job: Object, name: str) -> Object:
         "finalizers": [*(metadata.get("finalizers") or ()), TRACKING_FINALIZER],
         "ownerReferences": [owner_reference(job)],
     }
-    if metadata.get("annotations"):
-        pod_metadata["annotations"] = metadata["annotations"]
+    annotations = {**(metadata.get("annotations") or {}), **(index_annotations or {})}
+    if annotations:
+        pod_metadata["annotations"] = annotations
+    if index_annotations:
+        index = index_annotations[_INDEX]
+        labels[_INDEX] = index
+        template["spec"]["hostname"] = f"{job_name[: 63 - 1 - len(index)]}-{index}"
+        source = {"fieldRef": {"fieldPath": f"metadata.annotations['{_INDEX}']"}}
+        for kind in ("initContainers", "containers"):
+            for container in template["spec"].get(kind) or ():
+                given = container.get("env") or []
+                if not any(variable.get("name") == "JOB_COMPLETION_INDEX" for variable in given):
+                    container["env"] = [*given, {"name": "JOB_COMPLETION_INDEX", "valueFrom": source}]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": pod_metadata, "spec": template["spec"]}

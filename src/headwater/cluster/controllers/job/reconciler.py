@@ -9,6 +9,7 @@ import asyncio
 
 from headwater.cluster.controllers.calls import each, get_or_none, is_terminating_namespace, unless_gone
 from headwater.cluster.controllers.job.expectations import Expectations
+from headwater.cluster.controllers.job.indexes import annotations_for
 from headwater.cluster.controllers.job.names import pod_name
 from headwater.cluster.controllers.job.plan import Plan, newly_ended, plan, vanished
 from headwater.cluster.controllers.job.pods import TRACKING_FINALIZER, is_tracked, pod_of
@@ -50,7 +51,14 @@ class JobReconciler:
         expected = self._expectations.unseen(uid)
         blocked = self._expectations.blocked(uid)
         current = job
-        todo = plan(job, pods, self._clock.now(), expected=expected, blocked=blocked)
+        todo = plan(
+            job,
+            pods,
+            self._clock.now(),
+            expected=expected,
+            blocked=blocked,
+            starting_indexes=self._expectations.starting_indexes(uid),
+        )
         problem = await self._create(job, todo) if todo.create else None
         await each(todo.remove, lambda pod: self._remove(current, pod))
         await each(todo.stop, lambda pod: self._delete(current, pod))
@@ -94,12 +102,12 @@ class JobReconciler:
     async def _create(self, job: Object, todo: Plan) -> StatusError | None:
         """Create the planned pods, few at first; return the first problem, if there is one."""
         uid = uid_of(job)
-        self._expectations.expect(uid, todo.create)
+        self._expectations.expect(uid, todo.create, todo.indexes)
         left, batch = todo.create, 1
         problem: StatusError | None = None
         while left and problem is None:
             now, left = left[:batch], left[batch:]
-            problems = await asyncio.gather(*(self._create_one(job, ordinal) for ordinal in now))
+            problems = await asyncio.gather(*(self._create_one(job, ordinal, todo) for ordinal in now))
             problem = next((found for found in problems if found is not None), None)
             left = [ordinal for ordinal, found in zip(now, problems, strict=True) if found is not None] + left
             batch = min(batch * 2, _AT_ONCE)
@@ -111,12 +119,14 @@ class JobReconciler:
                 del todo.status["active"]
         return None if problem is not None and is_terminating_namespace(problem) else problem
 
-    async def _create_one(self, job: Object, ordinal: int) -> StatusError | None:
+    async def _create_one(self, job: Object, ordinal: int, todo: Plan) -> StatusError | None:
         uid, namespace = uid_of(job), namespace_of(job)
-        name = pod_name(name_of(job), uid, ordinal)
+        index = todo.indexes.get(ordinal)
+        name = pod_name(name_of(job), uid, ordinal, index)
+        annotations = annotations_for(job, index, todo.failures) if index is not None else None
         try:
             try:
-                await self._client.create(PODS, pod_of(job, name), namespace)
+                await self._client.create(PODS, pod_of(job, name, annotations), namespace)
             except StatusError as error:
                 if error.reason != "AlreadyExists":
                     raise
