@@ -3,6 +3,7 @@
 They know the API only through a ``Client`` and informers, and could run outside the server's process.
 """
 
+from headwater.cluster.controllers.cronjob.reconciler import cron_job_controller
 from headwater.cluster.controllers.deployment.reconciler import deployment_controller
 from headwater.cluster.controllers.garbage import garbage_controller
 from headwater.cluster.controllers.graph import OwnerGraph
@@ -33,6 +34,7 @@ def build(
         namespace_controller(client, informers, graph, clock),
         *provision_controllers(client, informers, ca_pem),
         job_controller(client, informers, recorder.named("job-controller"), clock),
+        cron_job_controller(client, informers, recorder.named("cronjob-controller"), clock),
         replica_set_controller(client, informers, recorder.named("replicaset-controller"), clock),
         deployment_controller(client, informers, recorder.named("deployment-controller"), clock),
         garbage_controller(client, graph, recorder.named("garbage-collector-controller")),
