@@ -1,17 +1,13 @@
-"""How the gateway says that something went wrong: a page in the shell for a person, JSON for a program.
-
-The JSON is what the gRPC gateway of Kubeflow Pipelines writes (``code`` is a gRPC code, ``message``, ``details``), so
-that the ``kfp`` SDK prints the sentence.
-"""
+"""How the gateway says that something went wrong: a page in the shell for a person, JSON for a program."""
 
 from collections.abc import Mapping
 
 from aiohttp import web
 
+from headwater.capability.errors import code_of, error_body
 from headwater.capability.routes import PageRenderer
 from headwater.kube.meta.errors import StatusError
 
-_GRPC: Mapping[int, int] = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 413: 8, 422: 3, 429: 8, 501: 12, 503: 14}
 _TITLES: Mapping[int, str] = {
     400: "That request makes no sense here",
     401: "Sign in first",
@@ -32,7 +28,7 @@ def wants_page(request: web.Request) -> bool:
 
 def as_json(error: StatusError) -> web.Response:
     """Answer a program."""
-    body = {"error": error.message, "code": _GRPC.get(error.code, 13), "message": error.message, "details": []}
+    body = error_body(code_of(error.code), error.message)
     headers = {"WWW-Authenticate": 'Bearer realm="headwater"'} if error.code == 401 else None
     return web.json_response(body, status=error.code, headers=headers)
 

@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from headwater.capability.errors import Code
 from headwater.capability.routes import Route
 from headwater.pipelines.api.service import Service
 from headwater.pipelines.api.shapes import artifact_json, artifact_task_json
 from headwater.pipelines.api.wire import (
     ApiError,
-    Code,
     bad_request,
     list_query,
     not_found,

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from headwater.capability.errors import Code
 from headwater.capability.routes import Route
 from headwater.pipelines.api.service import Service
 from headwater.pipelines.api.shapes import run_json, task_details, tasks_json
@@ -14,7 +15,6 @@ from headwater.pipelines.api.submissions import Submission, from_struct, run_par
 from headwater.pipelines.api.wire import (
     STATUS,
     ApiError,
-    Code,
     Kind,
     Message,
     bad_request,

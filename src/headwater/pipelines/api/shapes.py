@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from headwater.pipelines.api.wire import Code, present, stamp
+from headwater.capability.errors import Code
+from headwater.pipelines.api.wire import present, stamp
 from headwater.pipelines.records.models import (
     ArtifactRow,
     ArtifactUse,

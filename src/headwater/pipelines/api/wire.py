@@ -1,8 +1,8 @@
 """Requests and answers of the v2beta1 API as gRPC's JSON gateway speaks them.
 
 Field names are snake_case, camelCase is read too, unset fields are left out, and a field that a message does not have
-is refused by its path. An error is ``{"code", "message", "details"}`` with a gRPC code; uploads, which upstream serves
-by other means, answer ``{"error_message", "error_details"}``.
+is refused by its path. An error is what ``capability.errors`` says; uploads, which upstream
+serves by other means, answer ``{"error_message", "error_details"}``.
 """
 
 import functools
@@ -10,12 +10,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import Enum, IntEnum
+from enum import Enum
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from headwater.capability.errors import Code, code_of, error_body
 from headwater.capability.routes import Handler
 from headwater.kube.meta.errors import StatusError
 from headwater.pipelines.records.catalog import NameTakenError, NotEmptyError
@@ -28,42 +29,17 @@ log = logging.getLogger(__name__)
 MAX_BODY = 32 << 20
 """The largest request that is read, in bytes: what upstream allows for an upload."""
 
-
-class Code(IntEnum):
-    """The gRPC codes that the API answers."""
-
-    INVALID_ARGUMENT = 3
-    NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
-    FAILED_PRECONDITION = 9
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
-    UNAVAILABLE = 14
-    UNAUTHENTICATED = 16
-
-
 _HTTP = {
     Code.INVALID_ARGUMENT: 400,
     Code.NOT_FOUND: 404,
     Code.ALREADY_EXISTS: 409,
     Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
     Code.FAILED_PRECONDITION: 400,
     Code.UNIMPLEMENTED: 501,
     Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
     Code.UNAUTHENTICATED: 401,
-}
-_FROM_HTTP = {
-    400: Code.INVALID_ARGUMENT,
-    401: Code.UNAUTHENTICATED,
-    403: Code.PERMISSION_DENIED,
-    404: Code.NOT_FOUND,
-    409: Code.ALREADY_EXISTS,
-    422: Code.INVALID_ARGUMENT,
-    501: Code.UNIMPLEMENTED,
-    503: Code.UNAVAILABLE,
-    507: Code.UNAVAILABLE,
 }
 
 
@@ -103,7 +79,7 @@ def as_api_error(error: Exception) -> ApiError:
         case NotEmptyError():
             return ApiError(Code.FAILED_PRECONDITION, str(error))
         case StatusError():
-            return ApiError(_FROM_HTTP.get(error.code, Code.INTERNAL), error.message)
+            return ApiError(code_of(error.code), error.message)
     if "disk is full" in str(error) or "disk I/O error" in str(error):
         log.error("the records database cannot be written: %s", error)
         return ApiError(Code.UNAVAILABLE, "The disk that holds the records is full or failing: nothing was changed.")
@@ -113,8 +89,7 @@ def as_api_error(error: Exception) -> ApiError:
 
 def error_response(error: ApiError) -> web.Response:
     """Return the error as gRPC's gateway writes it."""
-    status = {"@type": "type.googleapis.com/google.rpc.Status", "code": error.code, "message": error.message}
-    return respond({"code": error.code, "message": error.message, "details": [status]}, status=_HTTP[error.code])
+    return respond(error_body(error.code, error.message), status=_HTTP[error.code])
 
 
 def upload_error_response(error: ApiError) -> web.Response:
