@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from headwater.cluster.apiserver.admission import limits, quota, registrations
+from headwater.cluster.apiserver.admission.calling import WebhookCaller
 from headwater.cluster.apiserver.admission.escalation import RBAC_GROUP, check_grant
 from headwater.cluster.apiserver.admission.matching import GROUP
 from headwater.cluster.apiserver.admission.namespaces import check_deletion, check_namespace
@@ -25,6 +26,11 @@ from headwater.kube.meta.resources import NAMESPACES, PODS
 
 if TYPE_CHECKING:
     from headwater.cluster.apiserver.admission.policies import Policies
+    from headwater.cluster.apiserver.admission.webhooks import Webhooks
+
+_MUTATING = f"mutatingwebhookconfigurations.{GROUP}"
+_VALIDATING = f"validatingwebhookconfigurations.{GROUP}"
+_BINDINGS = f"validatingadmissionpolicybindings.{GROUP}"
 
 
 class Admission:
@@ -38,6 +44,8 @@ class Admission:
         self._accounts = ServiceAccounts(store, rng)
         self._registry = registry
         self._policies_made: Policies | None = None
+        self._webhooks_made: Webhooks | None = None
+        self._caller = WebhookCaller(store)
         self._quotas = quota.Quotas(store, registry)
 
     def check_namespace(self, served: Served, namespace: str, name: str) -> None:
@@ -48,11 +56,19 @@ class Admission:
         """Refuse to delete what the cluster cannot be without."""
         check_deletion(served, name)
 
+    async def close(self) -> None:
+        """Drop the connections to webhooks."""
+        if self._webhooks_made is not None:
+            await self._caller.close()
+
     async def mutate(self, request: AdmissionRequest) -> None:
         """Fill in and change the wanted object. Raises ``StatusError``."""
-        obj = request.obj
-        if obj is None or request.subresource:
-            return
+        if request.obj is not None and not request.subresource:
+            await self._complete(request, request.obj)
+        if self._store.count(_MUTATING) and request.served.resource.group != GROUP:
+            await self._webhooks().mutate(request)
+
+    async def _complete(self, request: AdmissionRequest, obj: Object) -> None:
         resource = request.served.resource
         if resource.group == GROUP:
             registrations.complete(obj)
@@ -80,8 +96,12 @@ class Admission:
             return
         if resource.namespaced and request.obj is not None:
             self._check_pod(request, request.obj)
-        if self._store.count(f"validatingadmissionpolicybindings.{GROUP}"):
+        if self._store.count(_BINDINGS):
             self._policies().check(request)
+        if request.operation == "DELETE" and self._store.count(_MUTATING):
+            await self._webhooks().mutate(request)
+        if self._store.count(_VALIDATING):
+            await self._webhooks().validate(request)
         if resource.namespaced and request.obj is not None and self._store.count(quota.BUCKET):
             await self._quotas.check(request)
 
@@ -91,6 +111,13 @@ class Admission:
 
             self._policies_made = Policies(self._store, self._registry, self._authorizer)
         return self._policies_made
+
+    def _webhooks(self) -> "Webhooks":
+        if self._webhooks_made is None:
+            from headwater.cluster.apiserver.admission.webhooks import Webhooks
+
+            self._webhooks_made = Webhooks(self._store, self._registry, self._authorizer, self._caller)
+        return self._webhooks_made
 
     @staticmethod
     def _check_registration(request: AdmissionRequest) -> None:
