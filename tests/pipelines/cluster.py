@@ -231,7 +231,7 @@ async def cluster(directory: Path) -> AsyncIterator[Cluster]:
         database=database,
         artifacts=DirectoryStore(directory / "artifacts"),
         authorizer=Authorizer(client),
-        render=None,  # type: ignore[arg-type]
+        render=None,
         clock=clock,
     )
     made = Cluster(client, context, Records(database, clock))

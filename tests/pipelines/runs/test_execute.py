@@ -199,7 +199,7 @@ async def test_results_of_a_lightweight_component(store: DirectoryStore) -> None
         "artifacts": {"metrics": {"artifacts": [{"name": "", "uri": "", "metadata": metadata}]}},
     }
     at = context(store, "champion")
-    judge = at.pipeline.dag.tasks["for-loop-2"].component.body.tasks["evaluate-model"]  # type: ignore[union-attr]
+    judge = at.pipeline.dag.tasks["for-loop-2"].component.body.tasks["evaluate-model"]
     one = Step(judge, task_id_of("r1", "p"), "root/for-loop-2/0/evaluate-model", 0)
     await store.write(f"{one.root(at)}/executor_output.json", json.dumps(said).encode())
     left = await collect(one, at, store, NOW)

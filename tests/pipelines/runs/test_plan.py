@@ -224,7 +224,7 @@ def test_random_pipelines_end_whatever_the_order(spec: dict[str, object], seed: 
     run = Simulation(load(spec))
 
     def program(path: str, inputs: Values) -> dict[str, object] | None:
-        upstream = run.openings[path].task.upstream  # type: ignore[union-attr]
+        upstream = run.openings[path].task.upstream
         parent = path.rpartition("/")[0]
         assert all(run.tasks[f"{parent}/{other}"].state.finished for other in upstream), "began before its upstream"
         running = {p for p, s in run.tasks.items() if not s.state.finished}

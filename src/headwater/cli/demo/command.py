@@ -45,7 +45,7 @@ def ensure_environment(venv: Path) -> Path:
     ready = venv / ".ready"
     if ready.exists() and ready.read_text() == SDK:
         return python
-    typer.echo(f"\nInstalling {SDK} into {venv} (once)", nl=True)
+    typer.echo(f"\nInstalling {SDK} into {venv} (once)")
     uv = uv_program()
     for command in (
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(venv)],
