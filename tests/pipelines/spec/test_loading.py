@@ -8,6 +8,7 @@ import pytest
 import yaml
 from tests.pipelines.simulation import DATA, pipeline
 
+from headwater.pipelines.spec.documents import read_documents
 from headwater.pipelines.spec.loading import check_run_parameters, load
 from headwater.pipelines.spec.tree import (
     Constant,
@@ -290,3 +291,9 @@ def test_run_parameters_take_their_types_and_defaults() -> None:
     values = check_run_parameters(pipeline("diamond"), {"a": "7", "b": 2.0, "note": 3})
     assert values == {"a": 7, "b": 2, "note": "3"}
     assert check_run_parameters(pipeline("diamond"), {"a": 1}) == {"a": 1, "b": 2, "note": "n"}
+
+
+@pytest.mark.parametrize("text", ["[" * 300_000, "root: " + "{a: " * 300_000, "{" * 300_000])
+def test_a_file_that_is_nested_without_end_is_refused(text: str) -> None:
+    with pytest.raises(SpecError):
+        read_documents(text)

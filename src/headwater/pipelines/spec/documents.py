@@ -10,7 +10,11 @@ from typing import Any
 
 import orjson
 
+from headwater.kube.meta.nesting import is_deeper_than
 from headwater.pipelines.spec.tree import SpecError
+
+_DEEPEST = 500
+"""Levels of a YAML document; a pipeline of twenty nested DAGs has about a hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ def _from_yaml(data: bytes) -> Documents:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if is_deeper_than(data, _DEEPEST):
+        raise SpecError([f"the file is nested more than {_DEEPEST} levels deep"])
     try:
         found = [document for document in yaml.load_all(data, loader) if document is not None]
     except yaml.MarkedYAMLError as error:

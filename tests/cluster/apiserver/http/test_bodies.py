@@ -124,3 +124,10 @@ def test_patches() -> None:
     assert read_patch(b"[]", "application/json-patch+json", custom=True) == (PatchType.JSON, [])
     assert read_patch(b"{}", "application/merge-patch+json; charset=utf-8", custom=True) == (PatchType.MERGE, {})
     assert read_patch(b"a: 1", "application/apply-patch+yaml", custom=False) == (PatchType.APPLY, {"a": 1})
+
+
+@pytest.mark.parametrize("text", ["[" * 300_000, "a: " + "{a: " * 300_000, "{" * 300_000])
+def test_yaml_that_is_nested_without_end_is_refused(text: str) -> None:
+    with pytest.raises(StatusError) as refused:
+        read_value(text.encode(), "application/yaml")
+    assert refused.value.code == 400

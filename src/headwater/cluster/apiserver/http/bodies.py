@@ -13,6 +13,7 @@ import orjson
 from headwater.cluster.apiserver.http.protobuf import MAGIC, UnknownMessageError, decode
 from headwater.kube.client import PatchType
 from headwater.kube.meta.errors import StatusError, bad_request, unsupported_media_type
+from headwater.kube.meta.nesting import is_deeper_than
 from headwater.kube.meta.objects import Object
 
 MAXIMUM = 3 * 1024 * 1024
@@ -106,6 +107,8 @@ def read_yaml(body: bytes) -> Any:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
             pass
+    if is_deeper_than(text, _DEEPEST):
+        raise bad_request(f"the body is nested more than {_DEEPEST} levels deep")
     try:
         documents = [document for document in yaml.load_all(text, PlainLoader) if document is not None]
     except yaml.MarkedYAMLError as error:
