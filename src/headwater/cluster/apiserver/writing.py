@@ -165,7 +165,7 @@ class Writing:
                     new["spec"] = shown.object.get("spec", {})
             warned = len(options.warnings)
             marks = self._marks(served, shown.object, sent, options, part, subresource, applied)
-            document = await self._replace(served, current, new, part, options, marks)
+            document = await self._replace(served, current, new, part, options, marks, subresource)
             if document is not None:
                 return present(served, document)
             del options.warnings[warned:]
@@ -235,7 +235,14 @@ class Writing:
         return lambda new: ownership.of_update(served, old, new, sent, writer)
 
     async def _replace(
-        self, served: Served, current: Document, new: Object, part: Part, options: WriteOptions, marks: Marks
+        self,
+        served: Served,
+        current: Document,
+        new: Object,
+        part: Part,
+        options: WriteOptions,
+        marks: Marks,
+        subresource: str,
     ) -> Document | None:
         """Store a new state over the current one; ``None`` when somebody else was faster."""
         old = current.object
@@ -247,7 +254,7 @@ class Writing:
             new["metadata"]["managedFields"] = entries
         new = to_storage(served, new)
         prepare_update(served, old, new)
-        request = _request(options, "UPDATE", served, new, old, "status" if part == "status" else "")
+        request = _request(options, "UPDATE", served, new, old, "status" if part == "status" else subresource)
         await self._admission.mutate(request)
         new = request.obj or new
         ownership.mend(new, entries, options.warnings)

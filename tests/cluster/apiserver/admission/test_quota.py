@@ -98,6 +98,13 @@ async def test_a_scope_narrows_a_quota(client: LocalClient) -> None:
     await client.create(PODS, pod("b", {"cpu": "1"}), "ns")
 
 
+async def test_scopes_are_checked(client: LocalClient) -> None:
+    with pytest.raises(StatusError, match="unsupported scope"):
+        await client.create(QUOTAS, quota(hard={"pods": "1"}, scopes=["Sometimes"]), "ns")
+    with pytest.raises(StatusError, match="unsupported scope applied to resource count/configmaps"):
+        await client.create(QUOTAS, quota(hard={"count/configmaps": "1"}, scopes=["BestEffort"]), "ns")
+
+
 async def test_a_dry_run_is_not_charged(client: LocalClient) -> None:
     await client.create(QUOTAS, quota(hard={"pods": "1"}), "ns")
     await client.create(PODS, pod("a"), "ns", dry_run=True)

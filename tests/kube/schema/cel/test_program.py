@@ -97,6 +97,12 @@ def test_what_is_true(text: str) -> None:
         ("quantity('x')", "quantities must match"),
         ("'a'.matches('(')", "regexp"),
         ("{'a': 1, 'a': 2}", "already exists"),
+        ("timestamp('9999-12-31T00:00:00Z') + duration('48h')", "Overflow"),
+        ("int('9999999999999999999')", "integer overflow"),
+        (
+            "cel.bind(a, lists.range(9999).map(i, 'a').join(), a.replace('a', a))",
+            "would be longer",
+        ),
     ],
 )
 def test_what_has_no_value(text: str, message: str) -> None:

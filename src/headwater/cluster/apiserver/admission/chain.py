@@ -72,6 +72,8 @@ class Admission:
         resource = request.served.resource
         if resource.group == GROUP:
             registrations.complete(obj)
+        elif resource.kind == "LimitRange" and not resource.group:
+            limits.complete_range(obj)
         if request.operation != "CREATE":
             return
         if resource == PODS:
@@ -79,8 +81,6 @@ class Admission:
             await self._accounts.complete(request.namespace, obj)
             if self._store.count(limits.BUCKET):
                 limits.fill_in(self._store, request.namespace, obj)
-        elif resource.kind == "LimitRange" and not resource.group:
-            limits.complete_range(obj)
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Judge the object as it would be stored, or the deletion. Raises ``StatusError``."""
@@ -91,6 +91,8 @@ class Admission:
             check_class(self._store, request.obj)
         elif resource == NAMESPACES and request.obj is not None:
             check_labels(request.obj)
+        elif resource.kind == "ResourceQuota" and not resource.group and request.obj is not None:
+            quota.check_scopes(request.obj)
         elif resource.group == GROUP:
             self._check_registration(request)
             return

@@ -60,7 +60,11 @@ def check_pod_security(store: Store, request: AdmissionRequest) -> None:
     """Refuse a pod that its namespace's level forbids (403); warn of pods and templates where it only warns."""
     resource, obj = request.served.resource, request.obj
     is_pod = resource == PODS
-    if obj is None or request.subresource or not (is_pod or (resource.group, resource.plural) in _TEMPLATED):
+    if (
+        obj is None
+        or request.subresource not in ("", "ephemeralcontainers")
+        or not (is_pod or (resource.group, resource.plural) in _TEMPLATED)
+    ):
         return
     home = store.get(NAMESPACES.group_resource, request.namespace)
     if home is None or not any(label.startswith(PREFIX) for label in home.labels):

@@ -8,18 +8,45 @@ after all.
 from decimal import Decimal
 
 from headwater.cluster.apiserver.admission.request import AdmissionRequest
-from headwater.cluster.apiserver.admission.usage import Usage, covers, shown, unspecified, usage_of
+from headwater.cluster.apiserver.admission.usage import (
+    SCOPES,
+    Usage,
+    covers,
+    kinds_counted,
+    shown,
+    unspecified,
+    usage_of,
+)
 from headwater.cluster.apiserver.registry import Registry
 from headwater.cluster.store.documents import Document
 from headwater.cluster.store.errors import RevisionMismatch, StoreClosed, WriteRefused
 from headwater.cluster.store.store import Store
-from headwater.kube.meta.errors import StatusError, conflict, forbidden, unavailable
+from headwater.kube.meta.errors import Cause, StatusError, conflict, forbidden, invalid, unavailable
 from headwater.kube.meta.objects import Object, name_of
 from headwater.kube.meta.quantities import parse_quantity
 from headwater.kube.meta.resources import PODS, SERVICES
 
 BUCKET = "resourcequotas"
 _ATTEMPTS = 100
+
+
+def check_scopes(wanted: Object) -> None:
+    """Refuse a quota with scopes that are none, or that what it counts does not have (422)."""
+    spec = wanted.get("spec") or {}
+    listed = [(f"spec.scopes[{number}]", scope) for number, scope in enumerate(spec.get("scopes") or ())]
+    listed += [
+        (f"spec.scopeSelector.matchExpressions[{number}].scopeName", each.get("scopeName"))
+        for number, each in enumerate((spec.get("scopeSelector") or {}).get("matchExpressions") or ())
+    ]
+    causes = [Cause(at, f'Invalid value: "{scope}": unsupported scope') for at, scope in listed if scope not in SCOPES]
+    if listed and not causes:
+        causes = [
+            Cause(listed[0][0], f'Invalid value: "{listed[0][1]}": unsupported scope applied to resource {name}')
+            for name in spec.get("hard") or {}
+            if [kind.plural for kind in kinds_counted([name], [PODS])] != ["pods"]
+        ]
+    if causes:
+        raise invalid("", "ResourceQuota", name_of(wanted), causes)
 
 
 class Quotas:
@@ -81,8 +108,6 @@ class Quotas:
         used = (quota.get("status") or {}).get("used") or {}
         if hard.keys() <= used.keys():
             return {name: parse_quantity(used[name]) for name in hard}
-        from headwater.cluster.apiserver.admission.usage import kinds_counted
-
         total = dict.fromkeys(hard, Decimal(0))
         kinds = {served.resource: served.bucket for served in self._registry.all() if not served.virtual}
         for resource in kinds_counted(hard, kinds):

@@ -17,6 +17,10 @@ _CLAIMS = "persistentvolumeclaims"
 _PLAIN_COUNTS = frozenset(
     {"pods", "services", "secrets", "configmaps", _CLAIMS, "replicationcontrollers", "resourcequotas"}
 )
+SCOPES = (
+    *("Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "PriorityClass"),
+    "CrossNamespacePodAffinity",
+)
 _BINARY = ("memory", "storage")
 _OF_CLASS = ".storageclass.storage.k8s.io/"
 

@@ -248,8 +248,10 @@ def _call(node: syntax.Call) -> Run:
 def _operation(operator: str, left: Run, right: Run) -> Run:
     def run(env: Env) -> Any:
         value = arithmetic(operator, left(env), right(env))
-        if isinstance(value, str | bytes | list):
+        if isinstance(value, str | bytes):
             env[METER].spend(len(value) // 10)
+        elif isinstance(value, list):
+            env[METER].spend(len(value))
         return value
 
     return run

@@ -122,6 +122,7 @@ def text_of(value: Any) -> str:
     raise no_overload("string", value)
 
 
+_LONGEST = 10_000_000
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -213,7 +214,19 @@ def _substring(text: str, start: int, end: int | None = None) -> str:
 
 
 def _replace(text: str, old: str, new: str, limit: int = -1) -> str:
-    return _text(text).replace(old, new, limit)
+    count = _text(text).count(old)
+    _fits(len(text) + (min(count, limit) if limit >= 0 else count) * len(new))
+    return text.replace(old, new, limit)
+
+
+def _join(items: list[Any], separator: str = "") -> str:
+    _fits(sum(len(_text(item)) + len(_text(separator)) for item in items))
+    return separator.join(items)
+
+
+def _fits(length: int) -> None:
+    if length > _LONGEST:
+        raise CelError(f"the text would be longer than {_LONGEST} characters")
 
 
 def _split(text: str, separator: str, limit: int = -1) -> list[str]:
@@ -246,19 +259,24 @@ def _quote(text: str) -> str:
 
 def _format(text: str, values: list[Any]) -> str:
     left = list(values)
+    length = len(text)
 
     def one(match: re.Match[str]) -> str:
         if match[0] == "%%":
             return "%"
         if not left:
             raise CelError(f"index {len(values)} out of range")
-        return _formatted(left.pop(0), match[2], match[1])
+        nonlocal length
+        said = _formatted(left.pop(0), match[2], match[1])
+        length += len(said)
+        _fits(length)
+        return said
 
     return re.sub(r"%%|%(\.\d+)?([a-zA-Z])", one, text)
 
 
 def _formatted(value: Any, verb: str, precision: str | None) -> str:
-    digits = int(precision[1:]) if precision else 6
+    digits = min(int(precision[1:4]), 100) if precision else 6
     match verb:
         case "s":
             return _shown(value)
@@ -446,7 +464,7 @@ FUNCTIONS: dict[str, Function] = {
     "split": Function(_split, "list", (2, 3)),
     "substring": Function(_substring, "string", (2, 3)),
     "trim": Function(lambda text: _text(text).strip(), "string", (1, 1)),
-    "join": Function(lambda items, separator="": _text(separator).join(map(_text, items)), "string", (1, 2)),
+    "join": Function(_join, "string", (1, 2)),
     "reverse": Function(_reverse, "dyn", (1, 1)),
     "format": Function(_format, "string", (2, 2)),
     "strings.quote": Function(_quote, "string", (1, 1)),

@@ -32,6 +32,9 @@ class Program:
             return self.run({**variables, METER: meter or Meter(CALL_LIMIT)})
         except RecursionError:
             raise CelError("the expression is nested too deep") from None
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            # What no function foresaw has no value either; it must not look like a fault of the server.
+            raise CelError(f"{type(error).__name__}: {error}") from None
 
 
 def compile_expression(text: str, scope: Mapping[str, Type], *, wanted: tuple[str, ...] = ()) -> Program:

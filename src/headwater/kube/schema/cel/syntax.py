@@ -388,6 +388,8 @@ class _Parser:
 
     def integer(self, text: str, at: int) -> int:
         unsigned = text[-1] in "uU"
+        if len(text) > 40:
+            raise CelSyntaxError(self.text, at, "invalid int literal")
         value = int(text.rstrip("uU"), 0 if "x" in text.lower() else 10)
         if unsigned:
             if value >= 2**64:
