@@ -54,3 +54,22 @@ def test_bad_syntax_is_found_before_the_run() -> None:
     wrong = check(f"{X} == 'it's'")
     assert wrong is not None
     assert "1:37: Syntax error" in wrong
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("1" + "+1" * 50_000 + " == 1", "the limit for an expression is 4096"),
+        ("a" + ".b" * 50_000, "the limit for an expression is 4096"),
+        (f"{X}.map(a, {X}.map(b, {X}.map(c, a + b + c))).size() > 0", "more than once"),
+        (f"{X}.exists (a, {X} . all(b, a == b))", "more than once"),
+    ],
+)
+def test_an_expression_that_would_hold_up_everybody_is_refused(expression: str, said: str) -> None:
+    assert said in (check(expression) or "")
+    with pytest.raises(ConditionError, match=said):
+        evaluate(expression, {"x": [1]})
+
+
+def test_one_pass_over_a_list_is_allowed() -> None:
+    assert evaluate(f"{X}.exists(a, a > 2)", {"x": [1, 3]})

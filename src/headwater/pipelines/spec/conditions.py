@@ -6,6 +6,7 @@ accepted. The interpreter is loaded when a pipeline first has an expression.
 """
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -13,6 +14,11 @@ from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from typing import Any
+
+_LONGEST = 4096
+"""Characters. The interpreter works by recursion that nothing bounds: some ten thousand operators end the process."""
+_MACRO = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one|existsOne|transformList|transformMap)\s*\(")
+"""One pass over an input takes as long as the input; nested ones take for ever, and cannot be interrupted."""
 
 
 class ConditionError(ValueError):
@@ -74,6 +80,11 @@ def _run(expression: str, variables: dict[str, Any]) -> Any:
 
 @lru_cache(maxsize=512)
 def _compiled(expression: str) -> Any:
+    if len(expression) > _LONGEST:
+        shown = f"{expression[:60]}…"
+        raise ConditionError(f"{shown} is {len(expression)} characters long; the limit for an expression is {_LONGEST}")
+    if len(_MACRO.findall(expression)) > 1:
+        raise ConditionError(f"{expression} goes through lists more than once (map, filter, all, exists …)")
     try:
         return _interpreter().compile(expression)
     except ValueError as error:
