@@ -14,6 +14,7 @@ from headwater.cluster.controllers.podgc import pod_collector
 from headwater.cluster.controllers.provisions import provision_controllers
 from headwater.cluster.controllers.quota import quota_controller
 from headwater.cluster.controllers.replicaset import replica_set_controller
+from headwater.cluster.controllers.statefulset.reconciler import stateful_set_controller
 from headwater.kube.client import Client
 from headwater.kube.controller import Controller, EventRecorder, Informers
 from headwater.kube.meta.time import Clock
@@ -37,6 +38,7 @@ def build(
         cron_job_controller(client, informers, recorder.named("cronjob-controller"), clock),
         replica_set_controller(client, informers, recorder.named("replicaset-controller"), clock),
         deployment_controller(client, informers, recorder.named("deployment-controller"), clock),
+        stateful_set_controller(client, informers, recorder.named("statefulset-controller"), clock),
         garbage_controller(client, graph, recorder.named("garbage-collector-controller")),
         pod_collector(client, informers, clock),
         quota_controller(client, informers, graph, clock),

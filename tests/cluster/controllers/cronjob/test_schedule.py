@@ -53,10 +53,23 @@ def test_summer_and_winter():
 
 @pytest.mark.parametrize(
     "schedule",
-    (
-        "|* * * *|60 * * * *|* 24 * * *|* * 0 * *|* * * 13 *|* * * * 8|*/0 * * * *|a * * * *|5-1 * * * *|@sometimes|"
-        "@every soon|TZ=UTC * * * * *|1,,2 * * * *|-1 * * * *"
-    ).split("|"),
+    [
+        "",
+        "* * * *",
+        "60 * * * *",
+        "* 24 * * *",
+        "* * 0 * *",
+        "* * * 13 *",
+        "* * * * 8",
+        "*/0 * * * *",
+        "a * * * *",
+        "5-1 * * * *",
+        "@sometimes",
+        "@every soon",
+        "TZ=UTC * * * * *",
+        "1,,2 * * * *",
+        "-1 * * * *",
+    ],
 )
 def test_refused(schedule):
     with pytest.raises(ValueError, match=r"."):
