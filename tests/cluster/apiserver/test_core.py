@@ -1,6 +1,7 @@
 """What the API core does beyond what a client can see: subscriptions, registered kinds, upkeep, restarts."""
 
 import sqlite3
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.kube.client.test_behaviour import WIDGETS, config_map, definition, jo
 from headwater.cluster.apiserver.answers import DeleteOptions, WriteOptions
 from headwater.cluster.apiserver.core import Api, SubresourceCall
 from headwater.cluster.apiserver.local import LocalClient
+from headwater.cluster.apiserver.metadata import random_uids
 from headwater.cluster.apiserver.users import PLATFORM, User
 from headwater.cluster.store.documents import Document
 from headwater.cluster.store.errors import WriteRefused
@@ -320,3 +322,11 @@ def test_the_store_of_a_stranger_is_not_touched(tmp_path: Path) -> None:
 
     with pytest.raises(StoreDamaged, match="not a store"):
         asyncio.run(open_it())
+
+
+def test_uids_are_random_uuids() -> None:
+    new = random_uids()
+    drawn = {new() for _ in range(100)}
+    assert len(drawn) == 100
+    assert all(str(uuid.UUID(each)) == each and uuid.UUID(each).version == 4 for each in drawn)
+    assert all(uuid.UUID(each).variant == uuid.RFC_4122 for each in drawn)

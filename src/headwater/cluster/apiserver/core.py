@@ -6,7 +6,6 @@ the decoded form to look at, its ``copy()`` the caller's own. Every method raise
 """
 
 import random
-import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -18,7 +17,7 @@ from headwater.cluster.apiserver.calls import SubresourceCall, SubresourceHandle
 from headwater.cluster.apiserver.conversion import present
 from headwater.cluster.apiserver.definitions import Definitions
 from headwater.cluster.apiserver.kinds import builtin_kinds
-from headwater.cluster.apiserver.metadata import check_body
+from headwater.cluster.apiserver.metadata import check_body, random_uids
 from headwater.cluster.apiserver.nodes import NodeAccess
 from headwater.cluster.apiserver.ownership import applied, check_config, check_manager
 from headwater.cluster.apiserver.patching import apply_patch, check_patch
@@ -76,7 +75,7 @@ class Api:
             self._admission,
             self.clock,
             rng,
-            new_uid or (lambda: str(uuid.uuid4())),
+            new_uid or random_uids(),
         )
         self._definitions = Definitions(store, self.registry)
         self._upkeep = Upkeep(self, self._definitions)
@@ -470,6 +469,7 @@ class Api:
                 lambda current: subresources.bind(current.copy(), body, self.clock.now()),
                 options,
                 part="all",
+                subresource="binding",
             )
             return Document.of(subresources.created(PODS, name))
         if served.resource == PODS and subresource == "eviction":
@@ -508,6 +508,7 @@ class Api:
                 lambda current: subresources.finalize(current.copy(), body),
                 options,
                 part="all",
+                subresource="finalize",
             )
         if served.resource == PODS and subresource == "ephemeralcontainers":
             return await self._add_ephemeral(served, namespace, name, lambda _: body, options)

@@ -28,13 +28,26 @@ _VALUE_STRUCTS = frozenset(
 class Shape:
     """What server-side apply needs to know of one node of a schema."""
 
-    __slots__ = ("_children", "_open", "_others", "_schemas", "_shared", "atomic", "by_value", "keys", "schema")
+    __slots__ = (
+        "_children",
+        "_open",
+        "_others",
+        "_schemas",
+        "_shared",
+        "atomic",
+        "by_value",
+        "keys",
+        "schema",
+        "steps",
+    )
 
     def __init__(self, schema: Schema, shared: dict[int, "Shape"]) -> None:
         self.schema = schema
         self._shared = shared
         self._children: dict[str, Shape] = {}
         self._schemas: Schema = schema.get("properties") or {}
+        self.steps: dict[str, tuple[str, Shape]] = {}
+        """What ``at`` returned for declared fields; read it directly where speed matters."""
         self._others: Shape | None = None
         self._open = _is_open(schema)
         list_type, keys = _list_type(schema)
@@ -53,6 +66,14 @@ class Shape:
             child = self._children[name] = self._of(self._schemas[name])
         return child
 
+    def at(self, name: str) -> "tuple[str, Shape]":
+        """Return the step to a field and the shape of what is there, deduced where the schema does not say."""
+        child = self.field(name)
+        if child is None:
+            return "f:" + name, self.others or DEDUCED
+        found = self.steps[name] = ("f:" + name, child)
+        return found
+
     @property
     def others(self) -> "Shape | None":
         """The shape of a map's values or a list's items; ``None`` where no undeclared field may be."""
@@ -67,6 +88,7 @@ class Shape:
 
     def define(self, name: str, shape: "Shape") -> None:
         """Say what a field is, whatever the schema says (the metadata of a custom resource)."""
+        self.steps.pop(name, None)
         self._children[name] = shape
 
     def _of(self, schema: Schema) -> "Shape":

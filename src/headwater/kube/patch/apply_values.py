@@ -12,6 +12,8 @@ from headwater.kube.patch.errors import PatchError
 
 Path = tuple[str, ...]
 
+_CONTAINERS = (dict, list)
+
 
 def fields_of(shape: Shape, value: dict[str, Any], *, strict: bool = False) -> Fields:
     """Return the fields that an object sets.
@@ -87,16 +89,14 @@ def _why_unknown(shape: Shape) -> str:
 
 def everything(shape: Shape, value: Any) -> Fields:
     """Return a value that came or went as a whole: itself, and all fields in it."""
-    if not value or shape.atomic or not isinstance(value, dict | list):
+    if not value or shape.atomic or not isinstance(value, _CONTAINERS):
         return LEAF
     below: Fields = {".": LEAF}
     if isinstance(value, dict):
+        steps = shape.steps
         for name, child in value.items():
-            below["f:" + name] = (
-                everything(shape.field(name) or shape.others or DEDUCED, child)
-                if child and isinstance(child, dict | list)
-                else LEAF
-            )
+            step, inner = steps.get(name) or shape.at(name)
+            below[step] = everything(inner, child) if child and isinstance(child, _CONTAINERS) else LEAF
         return below
     items = _items(shape, value)
     if items is None:
@@ -126,21 +126,25 @@ def compare(shape: Shape, old: Any, new: Any) -> tuple[Fields | None, Fields | N
 def _compare_objects(shape: Shape, old: dict[str, Any], new: dict[str, Any]) -> tuple[Fields | None, Fields | None]:
     changed: Fields = {}
     removed: Fields = {}
+    steps = shape.steps
     for name, value in new.items():
         if name in old:
             before = old[name]
             if before is value or (before == value and not isinstance(value, bool | int)):
                 continue
-            node, gone = compare(shape.field(name) or shape.others or DEDUCED, before, value)
+            step, inner = steps.get(name) or shape.at(name)
+            node, gone = compare(inner, before, value)
             if node is not None:
-                changed["f:" + name] = node
+                changed[step] = node
             if gone is not None:
-                removed["f:" + name] = gone
+                removed[step] = gone
         else:
-            changed["f:" + name] = everything(shape.field(name) or shape.others or DEDUCED, value)
+            step, inner = steps.get(name) or shape.at(name)
+            changed[step] = everything(inner, value)
     for name, value in old.items():
         if name not in new:
-            removed["f:" + name] = everything(shape.field(name) or shape.others or DEDUCED, value)
+            step, inner = shape.at(name)
+            removed[step] = everything(inner, value)
     return changed or None, removed or None
 
 
