@@ -16,7 +16,7 @@ from tests.cluster.apiserver.http.serving import serving
 from headwater.cluster.apiserver.http.bodies import MAXIMUM
 from headwater.cluster.apiserver.users import PLATFORM
 from headwater.kube.meta.objects import Object
-from headwater.kube.meta.resources import CUSTOM_RESOURCE_DEFINITIONS
+from headwater.kube.meta.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 PODS = "/api/v1/namespaces/default/pods"
@@ -224,6 +224,29 @@ async def test_what_is_no_object_of_the_kind(admin: Caller, body: bytes, message
 async def test_what_is_not_there(admin: Caller, method: str, path: str, code: int) -> None:
     got, answer = await admin.ask(method, path, json={})
     assert (got, answer["kind"]) == (code, "Status"), answer
+
+
+async def test_a_large_list_arrives_whole_in_every_form(callers: Callers) -> None:
+    api = callers.running.api
+    for number in range(300):
+        obj = {**config_map(f"c{number:03}"), "data": {"k": "v" * 3000}}
+        await api.create(PLATFORM, CONFIG_MAPS, "default", obj)
+    names = [f"c{number:03}" for number in range(300)]
+    for accept in (None, "gzip", "identity"):
+        headers = {"Accept-Encoding": accept} if accept else {}
+        _, listed = await callers.admin.ask("GET", MAPS, headers=headers)
+        assert [item["metadata"]["name"] for item in listed["items"]] == names
+    _, table = await callers.admin.ask("GET", MAPS, headers=TABLE)
+    assert [row["cells"][0] for row in table["rows"]] == names
+    assert len(table["columnDefinitions"]) == 3
+    metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+    _, partial = await callers.admin.ask("GET", MAPS, headers={"Accept": metadata})
+    assert partial["kind"] == "PartialObjectMetadataList"
+    assert [item["metadata"]["name"] for item in partial["items"]] == names
+    assert "data" not in partial["items"][0]
+    async with callers.admin.session.head(MAPS, headers={"Accept-Encoding": "identity"}) as response:
+        assert response.status == 200
+        assert await response.read() == b""
 
 
 # --- watching -------------------------------------------------------------------------------------------------------

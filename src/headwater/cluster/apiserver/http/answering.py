@@ -15,6 +15,11 @@ from headwater.kube.meta.objects import Object
 COMPRESSED_FROM = 128 * 1024
 """Answers of at least this many bytes are compressed for clients that accept it; upstream's threshold."""
 
+LARGE_FROM = 512 * 1024
+"""Answers of at least this many bytes are sent in pieces."""
+
+_PIECE = 128 * 1024
+_LONGEST_SEND = 120.0  # seconds
 _WARNING_LIMIT = 4096
 _LINES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": " ", "\r": " ", "\t": " "})
 
@@ -50,6 +55,31 @@ async def answer(
         fields["Content-Encoding"] = "gzip"
         fields["Vary"] = "Accept-Encoding"
     return web.Response(status=status, body=content, headers=fields)
+
+
+async def send_in_pieces(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:
+    """Send a large answer piece by piece, so that others get a word in between; leave any other as it is.
+
+    Raises ``ConnectionResetError`` when the caller does not take it in time.
+    """
+    body = response.body if isinstance(response, web.Response) else None
+    if not isinstance(body, bytes) or len(body) < LARGE_FROM or request.method == "HEAD":
+        return response
+    sent = web.StreamResponse(status=response.status, headers=response.headers)
+    sent.content_length = len(body)
+    await sent.prepare(request)
+    view = memoryview(body)
+    try:
+        async with asyncio.timeout(_LONGEST_SEND):
+            for start in range(0, len(body), _PIECE):
+                await sent.write(view[start : start + _PIECE])
+                await asyncio.sleep(0)
+    except TimeoutError as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the caller took too long to read the answer") from error
+    await sent.write_eof()
+    return sent
 
 
 async def compressed_answer(request: web.BaseRequest, content: bytes, headers: dict[str, str]) -> web.Response:

@@ -15,14 +15,14 @@ from aiohttp import web
 
 from headwater.cluster.apiserver.authn.authenticator import Authenticator, impersonated
 from headwater.cluster.apiserver.core import Api
-from headwater.cluster.apiserver.http.answering import refusal
+from headwater.cluster.apiserver.http.answering import refusal, send_in_pieces
 from headwater.cluster.apiserver.http.bodies import MAXIMUM, too_large
 from headwater.cluster.apiserver.http.fairness import Fairness
 from headwater.cluster.apiserver.http.information import Information
 from headwater.cluster.apiserver.http.lasting import Streams
 from headwater.cluster.apiserver.http.metrics import Metrics
 from headwater.cluster.apiserver.http.pods import STREAMS, PodStreams
-from headwater.cluster.apiserver.http.requests import flag, parse
+from headwater.cluster.apiserver.http.requests import ResourceRequest, flag, parse
 from headwater.cluster.apiserver.http.resources import ResourceHandlers
 from headwater.cluster.apiserver.nodes import NodeAccess
 from headwater.cluster.apiserver.rbac.authorizer import RbacAuthorizer
@@ -153,11 +153,18 @@ class ApiServer:
         if asked.verb in _LASTING:
             return await self._resources.handle(request, user, asked)
         try:
-            async with asyncio.timeout(_LONGEST_REQUEST), self._fairness.place(user.name, asked.verb):
-                return await self._resources.handle(request, user, asked)
+            return await self._in_turn(request, user, asked)
         except TimeoutError as error:
             message = f"the request did not complete within {_LONGEST_REQUEST:.0f} seconds"
             raise StatusError(504, "Timeout", message, {"retryAfterSeconds": 1}) from error
+
+    async def _in_turn(self, request: web.BaseRequest, user: User, asked: ResourceRequest) -> web.StreamResponse:
+        """Answer a request of limited length, and hold its user's place until a large answer is sent, too."""
+        waited = asyncio.timeout(_LONGEST_REQUEST)
+        async with waited, self._fairness.place(user.name, asked.verb):
+            response = await self._resources.handle(request, user, asked)
+            waited.reschedule(None)
+            return await send_in_pieces(request, response)
 
     def _metrics_text(self, *, objects: Mapping[str, int]) -> str:
         return self._metrics.text(
