@@ -508,3 +508,42 @@ async def test_attach(kubectl: Kubectl) -> None:
     await kubectl.apply(pod("p"))
     await kubectl("patch", "pod", "p", "--subresource=status", "--type=merge", "-p", '{"status":{"phase":"Running"}}')
     assert "typed" in await kubectl("attach", "-i", "p", stdin="typed")
+
+
+async def test_nodes_are_cordoned_tainted_and_drained(kubectl: Kubectl) -> None:
+    bound = pod("p")
+    bound["spec"] |= {"nodeName": "n1", "terminationGracePeriodSeconds": 0}
+    await kubectl(
+        "create", "-f", "-", stdin=yaml.safe_dump({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}})
+    )
+    await kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(bound))
+    assert "cordoned" in await kubectl("cordon", "n1")
+    assert "SchedulingDisabled" in await kubectl("get", "node", "n1")
+    assert "tainted" in await kubectl("taint", "node", "n1", "a=b:NoSchedule")
+    assert "untainted" in await kubectl("taint", "node", "n1", "a-")
+    assert "drained" in await kubectl("drain", "n1", "--force", "--timeout=10s")
+    assert "not found" in await kubectl.refused("get", "pod", "p")
+    assert "uncordoned" in await kubectl("uncordon", "n1")
+
+
+async def test_a_list_of_one_name_needs_only_the_right_to_that_name(kubectl: Kubectl) -> None:
+    await kubectl.apply(config_map("mine"), config_map("other"))
+    await kubectl("create", "role", "one", "--verb=get,list,watch", "--resource=configmaps", "--resource-name=mine")
+    await kubectl("create", "rolebinding", "one", "--role=one", "--user=ann")
+    one = ("get", "configmaps", "--as=ann", "-o", "name")
+    assert await kubectl(*one, "--field-selector=metadata.name=mine") == "configmap/mine\n"
+    assert "cannot list" in await kubectl.refused(*one, "--field-selector=metadata.name=other")
+    assert "cannot list" in await kubectl.refused(*one)
+
+
+async def test_describe_of_every_kind(kubectl: Kubectl) -> None:
+    await kubectl.apply(deployment("web"), config_map("c"), job("j"))
+    await kubectl("create", "ingress", "i", "--rule=foo.com/bar=svc1:8080")
+    await kubectl("create", "quota", "q", "--hard=cpu=2")
+    await kubectl("create", "pdb", "pdb", "--selector=app=web", "--min-available=1")
+    await kubectl("expose", "deployment", "web", "--port=80")
+    kinds = "deploy,rs,sts,ds,rc,svc,ep,ing,netpol,quota,limits,pdb,cm,secret,sa,cj,job,hpa,pvc,lease,role,rolebinding"
+    said = await kubectl("describe", kinds)
+    for line in ("Name:                   web", "Name:             i", "Name:       q", "Min available:  1"):
+        assert line in said, said
+    assert "PolicyRule" in await kubectl("describe", "clusterrole", "view")
