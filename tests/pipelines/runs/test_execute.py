@@ -224,6 +224,7 @@ async def test_nothing_written_is_nothing_there(store: DirectoryStore) -> None:
     ("said", "message"),
     [
         (b"{", "not JSON"),
+        pytest.param(b"[" * 300_000, "not JSON", id="nested without end"),
         (b"[]", "not a JSON object"),
         ({"parameterValues": {"Output": "x"}}, "output 'Output': expected NUMBER_INTEGER"),
     ],

@@ -326,3 +326,35 @@ async def test_logs_of_no_node_are_no_obstacle(platform: Cluster) -> None:
     assert await platform.context.artifacts.entries(archive_uri(NAMESPACE, run_id, "root/double", 0)) == []
     with pytest.raises(StatusError):
         await platform.client.get(PODS, "none", NAMESPACE)
+
+
+async def test_a_root_that_leads_out_of_the_store_fails_the_run(platform: Cluster) -> None:
+    documents = read_documents((DATA / "chain.yaml").read_bytes())
+    spec = {"pipelineSpec": documents.spec, "runtimeConfig": {"pipelineRoot": "minio://mlpipeline/../../etc"}}
+    metadata = {"name": "out", "namespace": NAMESPACE}
+    await platform.client.create(
+        RUNS, {"apiVersion": RUNS.api_version, "kind": "Run", "metadata": metadata, "spec": spec}
+    )
+
+    async def failed() -> str:
+        status = (await platform.client.get(RUNS, "out", NAMESPACE)).get("status") or {}
+        return str(status.get("error", ""))
+
+    assert "points out of the store" in await platform.until(failed, "the error")
+
+
+async def test_nobody_chooses_the_id_of_a_run(platform: Cluster) -> None:
+    documents = read_documents((DATA / "chain.yaml").read_bytes())
+    metadata = {"name": "chosen", "namespace": NAMESPACE}
+    spec = {"runId": "chosen", "pipelineSpec": documents.spec}
+    await platform.client.create(
+        RUNS, {"apiVersion": RUNS.api_version, "kind": "Run", "metadata": metadata, "spec": spec}
+    )
+
+    async def failed() -> str:
+        status = (await platform.client.get(RUNS, "chosen", NAMESPACE)).get("status") or {}
+        return str(status.get("error", ""))
+
+    assert "leave it out" in await platform.until(failed, "the error")
+    assert await platform.records.get_run("chosen") is None
+    assert await platform.pods() == []

@@ -78,7 +78,7 @@ async def _executor_output(store: ArtifactStore, uri: str) -> Mapping[str, Any]:
     except orjson.JSONDecodeError:
         try:  # Python's json writes NaN and Infinity, which JSON does not have
             said = json.loads(data, parse_constant=lambda _: None)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise OutputError(f"the step wrote an {OUTPUT_FILE} that is not JSON: {error}") from None
     if not isinstance(said, Mapping):
         raise OutputError(f"the step wrote an {OUTPUT_FILE} that is not a JSON object")

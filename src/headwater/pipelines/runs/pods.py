@@ -13,7 +13,6 @@ from headwater.kube.meta.objects import Object, is_deleting, labels_of, name_of,
 from headwater.kube.meta.owners import is_owned_by
 from headwater.kube.meta.resources import PODS
 from headwater.pipelines.runs.execute import ATTEMPT_LABEL, PARAMETER_FOLDER, TASK_LABEL, RunContext, Step, build_pod
-from headwater.pipelines.runs.locations import Locations
 from headwater.pipelines.runs.logs import LogArchive, is_ended_step
 
 _NEVER = frozenset({400, 422})
@@ -26,10 +25,9 @@ PodsByAttempt: TypeAlias = dict[tuple[str, int], Object]
 class RunPods:
     """Reads pods from the informer, and writes them through the client."""
 
-    def __init__(self, client: Client, informers: Informers, store: ArtifactStore, locations: Locations) -> None:
+    def __init__(self, client: Client, informers: Informers, store: ArtifactStore) -> None:
         self._client = client
         self._pods = informers.informer(PODS)
-        self._locations = locations
         self._store = store
         self._logs = LogArchive(client, informers, store)
 
@@ -57,7 +55,11 @@ class RunPods:
         return refused
 
     async def _create(self, context: RunContext, step: Step) -> None:
-        folder = self._locations.host_path(step.root(context))
+        try:
+            folder = self._store.local_path(step.root(context))
+        except ValueError as error:
+            message = f"there is no place for what the step writes (the pipeline root and name make it): {error}"
+            raise StatusError(422, "Invalid", message) from None
         if folder is not None and step.task.component.output_parameters:
             # The node gives the volume itself to the pod's user, not what is in it already.
             with contextlib.suppress(ValueError):  # the pod's volume will say it

@@ -71,7 +71,7 @@ class RunReconciler:
         self._store = context.artifacts
         self._locations = Locations(context.artifacts, context.mounts_volumes)
         self._runs = context.informers.informer(RUNS)
-        self._pods = RunPods(context.client, context.informers, context.artifacts, self._locations)
+        self._pods = RunPods(context.client, context.informers, context.artifacts)
         self._records = records
         self._catalog = Catalog(context.database, context.clock)
         self._events = events

@@ -71,6 +71,8 @@ def _run(expression: str, variables: dict[str, Any]) -> Any:
     context.add_function("parseJson", json.loads)
     try:
         return _compiled(expression).execute(context)
+    except ConditionError:
+        raise
     except KeyError as error:
         raise ConditionError(f"{expression} cannot be evaluated: there is no value {error}") from None
     except Exception as error:
