@@ -7,6 +7,7 @@ import pytest
 from headwater.cluster.apiserver.core import Api
 from headwater.cluster.apiserver.local import LocalClient
 from headwater.cluster.apiserver.rbac.authorizer import RbacAuthorizer
+from headwater.cluster.apiserver.rbac.policy import ensure_policy
 from headwater.cluster.apiserver.users import User
 from headwater.kube.client import PatchType
 from headwater.kube.meta.errors import StatusError
@@ -98,3 +99,21 @@ async def test_masters_may_grant_anything(client: LocalClient, ann: LocalClient)
     await client.create(
         CLUSTER_ROLES, role("ClusterRole", "root", {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
     )
+
+
+async def test_applying_is_no_way_around(ann: LocalClient) -> None:
+    with pytest.raises(StatusError, match="attempting to grant") as caught:
+        await ann.patch(
+            ROLES, "s", role("Role", "s", SECRETS_RULE), "ns", patch_type=PatchType.APPLY, field_manager="ann"
+        )
+    assert caught.value.code == 403
+
+
+async def test_a_namespace_admin_shares_what_the_bootstrap_roles_give(ann: LocalClient, api: Api) -> None:
+    await ensure_policy(api)
+    client = LocalClient(api)
+    await client.create(ROLE_BINDINGS, binding("RoleBinding", "carol", "admin", "carol"), "ns")
+    carol = LocalClient(api, User("carol", ("system:authenticated",)))
+    for name in ("view", "edit", "admin"):
+        await carol.create(ROLE_BINDINGS, binding("RoleBinding", name, name), "ns")
+    await refused(lambda: carol.create(ROLE_BINDINGS, binding("RoleBinding", "root", "cluster-admin"), "ns"))
