@@ -131,3 +131,14 @@ def test_yaml_that_is_nested_without_end_is_refused(text: str) -> None:
     with pytest.raises(StatusError) as refused:
         read_value(text.encode(), "application/yaml")
     assert refused.value.code == 400
+
+
+def test_a_number_beyond_64_bits_is_read_as_json_reads_it() -> None:
+    body = b"a: 123456789012345678901234567890\nb: 18446744073709551615\nc: -9223372036854775808\n"
+    assert read_value(body, "application/yaml") == {
+        "a": 123456789012345678901234567890.0,
+        "b": 2**64 - 1,
+        "c": -(2**63),
+    }
+    with pytest.raises(StatusError, match="the value at a cannot be written as JSON: inf"):
+        read_value(b"a: " + b"9" * 400, "application/yaml")

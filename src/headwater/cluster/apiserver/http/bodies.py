@@ -134,6 +134,9 @@ def _plain(value: Any, path: str, depth: int, budget: Iterator[int]) -> Any:
         return {_key(key, path): _plain(item, f"{path}.{key}", depth + 1, budget) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item, f"{path}[{index}]", depth + 1, budget) for index, item in enumerate(value)]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        # As JSON's numbers are read: what no integer holds is a floating-point number.
+        value = float(value) if abs(value) < 10**308 else float("inf")
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float) and value == value and abs(value) != float("inf"):
