@@ -6,7 +6,6 @@ the order below and stop in the reverse.
 
 import asyncio
 import os
-import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from headwater.capability import Capability, Context
 from headwater.capability.identity import Authorizer
 from headwater.cli.daemon import FirstLogin
 from headwater.cli.home import Home, Ports
+from headwater.cli.people import generate_password
 from headwater.cli.volumes import ArtifactVolumes
 from headwater.cluster.embedded import ClusterSettings, EmbeddedCluster
 from headwater.cluster.node import Tier
@@ -85,6 +85,9 @@ class Platform:
     async def _start(self) -> Ready:
         home, clock = self._home, self._clock
         artifacts = DirectoryStore(home.artifacts)
+        # SQLite gives its other files the mode of this one; a data directory that was there before may be open to all.
+        home.database.touch(mode=0o600)
+        home.database.chmod(0o600)
         database = Database.open(f"sqlite:///{home.database}")
         self._parts.push_async_callback(database.close)
         await asyncio.to_thread(self._migrate, database)
@@ -149,7 +152,7 @@ async def _first_login(users: Users) -> FirstLogin | None:
     """Create the administrator when there is no user at all."""
     if await users.list():
         return None
-    password = secrets.token_urlsafe(12)
+    password = generate_password()
     await users.create(ADMINISTRATOR, password, display_name="Administrator", groups=[ADMINISTRATORS])
     return FirstLogin(ADMINISTRATOR, password)
 
