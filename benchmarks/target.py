@@ -14,7 +14,7 @@ from uv import find_uv_bin
 
 from headwater.cli.demo.command import ensure_environment
 from headwater.cli.home import Home
-from headwater.cli.tokens import issue_token
+from headwater.cli.people import issue_token
 
 HEADWATER = Path(sys.executable).with_name("headwater")
 

@@ -36,7 +36,7 @@ class Platform:
     def run(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess:
         """Run ``headwater`` on this data directory."""
         done = subprocess.run(
-            [HEADWATER, arguments[0], "--home", self.home, *arguments[1:]],
+            [HEADWATER, *arguments, "--home", self.home],
             capture_output=True,
             text=True,
             env=self.environment,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from headwater.cli.home import Home
-from headwater.cli.tokens import issue_token
+from headwater.cli.people import issue_token
 
 JOB_WITH_A_WRONG_TYPE = """
 apiVersion: batch/v1

@@ -2,9 +2,13 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -93,6 +97,32 @@ def test_a_token_for_an_unknown_user_is_refused(running):
     done = running.run("token", "--user", "nobody", check=False)
     assert done.returncode == 1
     assert "nobody" in done.stderr
+
+
+def sign_in(gateway_url: str, password: str) -> str:
+    """Sign in as the administrator, as the page's form does; return where it leads."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(f"{gateway_url}/login") as page:
+        fields = dict(re.findall(r'name="(form|next)" value="([^"]*)"', page.read().decode()))
+    form = urllib.parse.urlencode({**fields, "username": "admin", "password": password}).encode()
+    try:
+        with browser.open(f"{gateway_url}/login", form) as answer:
+            return answer.url
+    except urllib.error.HTTPError as error:
+        return error.url
+
+
+def test_a_lost_password_is_replaced(stopped):
+    said = stopped.up()
+    old = next(line.split()[1] for line in said.splitlines() if "Password" in line)
+    assert sign_in(stopped.gateway_url, old).endswith("/ns/default/")
+    assert stopped.run("user", "list").stdout == "admin\n"
+    new = stopped.run("user", "passwd").stdout.strip()
+    assert sign_in(stopped.gateway_url, old).endswith("/login")
+    assert sign_in(stopped.gateway_url, new).endswith("/ns/default/")
+    refused = stopped.run("user", "passwd", "nobody", check=False)
+    assert refused.returncode == 1
+    assert "nobody" in refused.stderr
 
 
 def test_doctor_finds_nothing_fatal(running):

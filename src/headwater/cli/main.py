@@ -29,6 +29,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+user_app = typer.Typer(help="Look after the people who may sign in.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(user_app, name="user")
+
 HomeOption = Annotated[
     Path | None,
     typer.Option("--home", help="The data directory [default: $HEADWATER_HOME or ~/.headwater].", show_default=False),
@@ -241,15 +244,49 @@ def token(
     """Print a new bearer token, as for kfp.Client(existing_token=…)."""
     place = Home.of(home)
     with one_sentence():
-        if not place.database.exists():
-            fail("There are no users yet; `headwater up` creates the first.")
-        from headwater.cli.tokens import issue_token
+        _require_users(place)
+        from headwater.cli.people import issue_token
         from headwater.gateway.users import UserError
 
         try:
             typer.echo(issue_token(place, user, hours))
         except UserError as error:
             fail(f"{error}.")
+
+
+@user_app.command("list")
+def list_users(home: HomeOption = None) -> None:
+    """Print who may sign in."""
+    place = Home.of(home)
+    with one_sentence():
+        _require_users(place)
+        from headwater.cli import people
+
+        for user in people.list_users(place):
+            typer.echo(f"{user.name}{'    (disabled)' if user.disabled else ''}")
+
+
+@user_app.command()
+def passwd(
+    name: Annotated[str, typer.Argument(help="Whose password.")] = "admin",
+    home: HomeOption = None,
+) -> None:
+    """Generate a new password for a user, print it, and end the user's sessions."""
+    place = Home.of(home)
+    with one_sentence():
+        _require_users(place)
+        from headwater.cli import people
+        from headwater.gateway.users import UserError
+
+        try:
+            typer.echo(people.reset_password(place, name))
+        except UserError as error:
+            fail(f"{error}.")
+
+
+def _require_users(home: Home) -> None:
+    if not home.database.exists():
+        fail("There are no users yet; `headwater up` creates the first.")
 
 
 @app.command()

@@ -9,7 +9,7 @@ import typer
 
 from headwater.cli.daemon import DaemonError
 from headwater.cli.home import Home
-from headwater.cli.tokens import issue_token
+from headwater.cli.people import issue_token
 from headwater.cluster.node.uv import uv_failure, uv_program, uv_variables
 
 SDK = "kfp==2.17.0"

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from headwater.cli.home import Home
-from headwater.cli.tokens import issue_token
+from headwater.cli.people import issue_token
 from headwater.database import Database
 from headwater.gateway.app import migrate
 from headwater.gateway.tokens import Tokens
