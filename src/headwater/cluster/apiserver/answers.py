@@ -29,6 +29,8 @@ class WatchItem:
 
     type: EventType
     document: Document
+    more: bool = False
+    """Whether another follows at once, so that whoever writes them may write several together."""
 
 
 @dataclass(slots=True)

@@ -172,8 +172,9 @@ async def follow(
 
     Raises ``StatusError`` 410 when the caller was too slow for the kept history.
     """
-    for document in initial or ():
-        yield WatchItem("ADDED", document)
+    documents = initial or []
+    for index, document in enumerate(documents, 1):
+        yield WatchItem("ADDED", document, mark_initial_end or index < len(documents))
     if mark_initial_end:
         yield _bookmark(served, watch.revision, initial_end=True)
     resource = served.resource
@@ -184,10 +185,9 @@ async def follow(
             changes = watch.read(store.revision)
         except HistoryGone as error:
             raise expired(str(error)) from error
-        for change in changes:
-            item = selection.see(change)
-            if item is not None:
-                yield WatchItem(item.type, present(served, item.document))
+        items = [item for item in map(selection.see, changes) if item is not None]
+        for index, item in enumerate(items, 1):
+            yield WatchItem(item.type, present(served, item.document), index < len(items))
         if changes:
             # Let others run: a busy bucket must not keep this task from ever waiting.
             await asyncio.sleep(0)

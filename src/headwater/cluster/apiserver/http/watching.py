@@ -13,6 +13,8 @@ from headwater.cluster.apiserver.http.tables import Include, partial, table_of
 from headwater.cluster.apiserver.registry import Served
 from headwater.kube.meta.errors import StatusError
 
+_TOGETHER = 32 * 1024
+
 Encoder = Callable[[WatchItem], bytes]
 
 
@@ -26,12 +28,21 @@ async def stream_watch(
     response = web.StreamResponse(headers={"Content-Type": wanted.content_type, "Cache-Control": "no-cache, private"})
     response.enable_chunked_encoding()
     await response.prepare(request)
+    lines: list[bytes] = []
+    size = 0
     try:
         with streams.open():
             async for item in items:
-                await response.write(b'{"type":"%b","object":%b}\n' % (item.type.encode(), encode(item)))
+                line = b'{"type":"%b","object":%b}\n' % (item.type.encode(), encode(item))
+                lines.append(line)
+                size += len(line)
+                # What was committed together is sent together: each write costs a record of TLS.
+                if item.more and size < _TOGETHER:
+                    continue
+                await response.write(b"".join(lines) if len(lines) > 1 else line)
+                lines, size = [], 0
     except StatusError as error:
-        await response.write(error_event(error))
+        await response.write(b"".join(lines) + error_event(error))
     await response.write_eof()
     return response
 
