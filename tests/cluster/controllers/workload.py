@@ -8,7 +8,7 @@ from typing import Any
 from tests.cluster.controllers.conftest import Cluster
 
 from headwater.kube.meta.errors import StatusError
-from headwater.kube.meta.objects import Object, is_deleting
+from headwater.kube.meta.objects import Object, is_deleting, name_of
 from headwater.kube.meta.resources import PODS, SERVICE_ACCOUNTS
 
 LABELS = {"app": "web"}
@@ -42,11 +42,14 @@ def ready_status(pod: Object) -> Object:
 
 @contextlib.asynccontextmanager
 async def kubelet(cluster: Cluster, *, broken: str = "broken") -> AsyncIterator[None]:
-    """Let every pod become ready at once, but those of one image."""
+    """Let every pod become ready at once, but those of one image, and end when it is to."""
 
     async def run() -> None:
         while True:
             for pod in await cluster.pods():
+                if is_deleting(pod):
+                    with contextlib.suppress(StatusError):
+                        await cluster.client.delete(PODS, name_of(pod), "ns", grace_period_seconds=0)
                 image = pod["spec"]["containers"][0]["image"]
                 if pod["status"].get("phase") == "Pending" and image != broken and not is_deleting(pod):
                     with contextlib.suppress(StatusError):

@@ -4,6 +4,7 @@ They know the API only through a ``Client`` and informers, and could run outside
 """
 
 from headwater.cluster.controllers.cronjob.reconciler import cron_job_controller
+from headwater.cluster.controllers.daemonset import daemon_set_controller
 from headwater.cluster.controllers.deployment.reconciler import deployment_controller
 from headwater.cluster.controllers.garbage import garbage_controller
 from headwater.cluster.controllers.graph import OwnerGraph
@@ -39,6 +40,7 @@ def build(
         replica_set_controller(client, informers, recorder.named("replicaset-controller"), clock),
         deployment_controller(client, informers, recorder.named("deployment-controller"), clock),
         stateful_set_controller(client, informers, recorder.named("statefulset-controller"), clock),
+        daemon_set_controller(client, informers, recorder.named("daemonset-controller"), clock),
         garbage_controller(client, graph, recorder.named("garbage-collector-controller")),
         pod_collector(client, informers, clock),
         quota_controller(client, informers, graph, clock),
