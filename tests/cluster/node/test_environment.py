@@ -83,3 +83,12 @@ def test_paths_stay_inside() -> None:
 )
 def test_quality_of_service(resources: Any, expected: str) -> None:
     assert qos_class({"containers": [{"name": "a", "resources": resources}]}) == expected
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "..", "..data", ".", "", "a/.."])
+def test_no_file_of_a_volume_lies_outside_it(tmp_path: Path, name: str) -> None:
+    volume = tmp_path / "deep" / "volume"
+    volume.mkdir(parents=True)
+    with pytest.raises(ProjectionError, match="stay inside the volume"):
+        write_files(volume, {"fine": File(b"1"), name: File(b"2")}, None)
+    assert list(volume.iterdir()) == []

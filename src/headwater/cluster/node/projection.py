@@ -57,7 +57,13 @@ def data_of(obj: Object) -> dict[str, bytes]:
 
 
 def write_files(directory: Path, files: Files, owner: int | None) -> bool:
-    """Make the volume hold exactly these files; return whether anything changed. Raises ``OSError``."""
+    """Make the volume hold exactly these files; return whether anything changed.
+
+    Raises ``OSError``, and ``ProjectionError`` for a file that would lie outside the volume: whoever writes a pod may
+    name a path in many places, and this process may write anywhere.
+    """
+    for name in files:
+        _checked(name)
     link = directory / DATA
     if link.is_symlink() and _same(link, files):
         return False
