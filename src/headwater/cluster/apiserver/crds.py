@@ -2,7 +2,7 @@
 
 Follows ``apiextensions-apiserver``: names are accepted unless another definition of the group has them, an accepted
 definition is established, and a deleted one first takes its objects with it. What makes one valid is in
-``kube.schema.rules``. Conversion webhooks are not built yet and refused;
+``kube.schema.rules``, and its CEL rules in ``kube.schema.cel``. Conversion webhooks are not built yet and refused.
 """
 
 from collections.abc import Iterable

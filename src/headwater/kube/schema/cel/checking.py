@@ -7,7 +7,7 @@ is one, looking at text a tenth of its length, a loop its body times the most it
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headwater.kube.schema.cel import syntax
+from headwater.kube.schema.cel import tree
 from headwater.kube.schema.cel.evaluation import unescape
 from headwater.kube.schema.cel.functions import FUNCTIONS, TYPE_NAMES
 from headwater.kube.schema.cel.types import BOOL, DYN, Type
@@ -39,7 +39,7 @@ class Checked:
     """The most it can cost."""
 
 
-def check(text: str, node: syntax.Node, scope: Mapping[str, Type]) -> Checked:
+def check(text: str, node: tree.Node, scope: Mapping[str, Type]) -> Checked:
     """Check an expression. Raises ``CelSyntaxError``."""
     return _Checker(text).visit(node, dict(scope))
 
@@ -48,44 +48,44 @@ class _Checker:
     def __init__(self, text: str) -> None:
         self.text = text
 
-    def wrong(self, node: syntax.Node, message: str) -> CelSyntaxError:
+    def wrong(self, node: tree.Node, message: str) -> CelSyntaxError:
         return CelSyntaxError(self.text, node.at, message)
 
-    def visit(self, node: syntax.Node, scope: dict[str, Type]) -> Checked:
+    def visit(self, node: tree.Node, scope: dict[str, Type]) -> Checked:
         match node:
-            case syntax.Literal():
+            case tree.Literal():
                 kind = {"google.protobuf.Timestamp": "timestamp"}.get(type_of(node.value), type_of(node.value))
                 size = len(node.value) if isinstance(node.value, str | bytes) else 1
                 return Checked(Type(kind, size=size), 0)
-            case syntax.Name():
+            case tree.Name():
                 if node.name in scope:
                     return Checked(scope[node.name], 1)
                 if node.name in TYPE_NAMES:
                     return Checked(Type("type"), 1)
                 raise self.wrong(node, f"undeclared reference to '{node.name}' (in container '')")
-            case syntax.Select():
+            case tree.Select():
                 return self.select(node, scope)
-            case syntax.Index():
+            case tree.Index():
                 return self.index(node, scope)
-            case syntax.Call():
+            case tree.Call():
                 return self.call(node, scope)
-            case syntax.ListOf():
+            case tree.ListOf():
                 items = [self.visit(item, scope) for item in node.items]
                 element = items[0].type if items and all(item.type == items[0].type for item in items) else DYN
                 return Checked(Type("list", element, size=len(items)), 10 + sum(item.cost for item in items))
-            case syntax.MapOf():
+            case tree.MapOf():
                 entries = [self.visit(part, scope) for entry in node.entries for part in entry]
                 return Checked(Type("map", DYN, size=len(node.entries)), 30 + sum(entry.cost for entry in entries))
-            case syntax.Loop():
+            case tree.Loop():
                 return self.loop(node, scope)
-            case syntax.Bind():
+            case tree.Bind():
                 value = self.visit(node.value, scope)
                 bound = DYN if node.optional else value.type
                 body = self.visit(node.body, {**scope, node.name: bound})
                 return Checked(DYN if node.optional else body.type, value.cost + body.cost)
         raise AssertionError(node)
 
-    def select(self, node: syntax.Select, scope: dict[str, Type]) -> Checked:
+    def select(self, node: tree.Select, scope: dict[str, Type]) -> Checked:
         operand = self.visit(node.operand, scope)
         found = DYN
         match operand.type.kind:
@@ -104,7 +104,7 @@ class _Checker:
             found = BOOL
         return Checked(DYN if node.optional else found, operand.cost + 1)
 
-    def index(self, node: syntax.Index, scope: dict[str, Type]) -> Checked:
+    def index(self, node: tree.Index, scope: dict[str, Type]) -> Checked:
         operand, index = self.visit(node.operand, scope), self.visit(node.index, scope)
         if operand.type.kind == "list" and index.type.kind not in ("int", "uint", "double", "dyn"):
             raise self.wrong(node, f"found no matching overload for '_[_]' applied to '({operand.type.named}, string)'")
@@ -113,7 +113,7 @@ class _Checker:
         element = operand.type.element if operand.type.kind in ("list", "map") else None
         return Checked(DYN if node.optional else element or DYN, operand.cost + index.cost + 1)
 
-    def loop(self, node: syntax.Loop, scope: dict[str, Type]) -> Checked:
+    def loop(self, node: tree.Loop, scope: dict[str, Type]) -> Checked:
         operand = self.visit(node.operand, scope)
         kind = operand.type.kind
         if kind not in ("list", "map", "dyn", "object"):
@@ -144,7 +144,7 @@ class _Checker:
             return Checked(Type("list", element if kind == "list" else key, size=count), total)
         return Checked(Type("map", DYN, size=count) if node.kind == "transformMap" else BOOL, total)
 
-    def call(self, node: syntax.Call, scope: dict[str, Type]) -> Checked:
+    def call(self, node: tree.Call, scope: dict[str, Type]) -> Checked:
         parts = [node.target, *node.args] if node.target is not None else node.args
         args = [self.visit(part, scope) for part in parts if part is not None]
         cost = sum(arg.cost for arg in args) + 1
@@ -194,7 +194,7 @@ class _Checker:
             raise self.overload(node, types)
         return Checked(_result(name, function.result, types), cost + _work(name, types))
 
-    def arithmetic(self, node: syntax.Call, left: Type, right: Type) -> Type:
+    def arithmetic(self, node: tree.Call, left: Type, right: Type) -> Type:
         operator = node.function[1]
         if "dyn" in (left.kind, right.kind):
             return DYN
@@ -215,7 +215,7 @@ class _Checker:
         sized = name == "_+_" and types[0].kind in ("string", "bytes", "list")
         return types[0].size + types[1].size if sized else 0
 
-    def overload(self, node: syntax.Call, types: list[Type]) -> CelSyntaxError:
+    def overload(self, node: tree.Call, types: list[Type]) -> CelSyntaxError:
         named = ", ".join(each.named for each in types)
         return self.wrong(node, f"found no matching overload for '{node.function}' applied to '({named})'")
 

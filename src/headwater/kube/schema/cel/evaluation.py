@@ -7,7 +7,7 @@ upstream's runtime cost limit demands; a unit is one step, or ten characters of 
 from collections.abc import Callable
 from typing import Any
 
-from headwater.kube.schema.cel import syntax
+from headwater.kube.schema.cel import syntax, tree
 from headwater.kube.schema.cel.functions import FUNCTIONS, TYPE_NAMES
 from headwater.kube.schema.cel.kubernetes import Askable
 from headwater.kube.schema.cel.values import (
@@ -71,27 +71,27 @@ class Lazy:
         return self._value
 
 
-def build(node: syntax.Node) -> Run:
+def build(node: tree.Node) -> Run:
     """Return the function that evaluates a tree."""
     match node:
-        case syntax.Literal():
+        case tree.Literal():
             value = node.value
             return lambda env: value
-        case syntax.Name():
+        case tree.Name():
             return _name(node.name)
-        case syntax.Select():
+        case tree.Select():
             return _select(node)
-        case syntax.Index():
+        case tree.Index():
             return _index(node)
-        case syntax.Call():
+        case tree.Call():
             return _call(node)
-        case syntax.ListOf():
+        case tree.ListOf():
             return _list(node)
-        case syntax.MapOf():
+        case tree.MapOf():
             return _map(node)
-        case syntax.Loop():
+        case tree.Loop():
             return _loop(node)
-        case syntax.Bind():
+        case tree.Bind():
             return _bind(node)
     raise AssertionError(node)
 
@@ -123,7 +123,7 @@ def unescape(field: str) -> str:
 _KEYWORDS = syntax.RESERVED | {"true", "false", "null", "in"}
 
 
-def _select(node: syntax.Select) -> Run:
+def _select(node: tree.Select) -> Run:
     operand, field = build(node.operand), node.field
     plain = unescape(field) if "__" in field else field
 
@@ -170,7 +170,7 @@ def _wrap(value: Any) -> Optional:
     return value if isinstance(value, Optional) else Optional(value, True)
 
 
-def _index(node: syntax.Index) -> Run:
+def _index(node: tree.Index) -> Run:
     operand, index, optional = build(node.operand), build(node.index), node.optional
 
     def run(env: Env) -> Any:
@@ -210,7 +210,7 @@ def _truth(value: Any, what: str) -> bool:
     raise no_overload(what, value)
 
 
-def _call(node: syntax.Call) -> Run:
+def _call(node: tree.Call) -> Run:
     name = node.function
     args = [build(arg) for arg in node.args]
     if node.target is not None:
@@ -309,7 +309,7 @@ def _function(name: str, args: list[Run]) -> Run:
     return run
 
 
-def _list(node: syntax.ListOf) -> Run:
+def _list(node: tree.ListOf) -> Run:
     items = [build(item) for item in node.items]
     if not node.optional:
         return lambda env: [item(env) for item in items]
@@ -329,7 +329,7 @@ def _list(node: syntax.ListOf) -> Run:
     return run
 
 
-def _map(node: syntax.MapOf) -> Run:
+def _map(node: tree.MapOf) -> Run:
     entries = [(build(key), build(value)) for key, value in node.entries]
 
     def run(env: Env) -> dict[Any, Any]:
@@ -352,27 +352,27 @@ def _map(node: syntax.MapOf) -> Run:
     return run
 
 
-def size_of(node: syntax.Node) -> int:
+def size_of(node: tree.Node) -> int:
     """Return how many steps a tree is, without loops inside it."""
     match node:
-        case syntax.Select():
+        case tree.Select():
             return 1 + size_of(node.operand)
-        case syntax.Index():
+        case tree.Index():
             return 1 + size_of(node.operand) + size_of(node.index)
-        case syntax.Call():
+        case tree.Call():
             return 1 + sum(map(size_of, node.args)) + (size_of(node.target) if node.target else 0)
-        case syntax.ListOf():
+        case tree.ListOf():
             return 1 + sum(map(size_of, node.items))
-        case syntax.MapOf():
+        case tree.MapOf():
             return 1 + sum(size_of(key) + size_of(value) for key, value in node.entries)
-        case syntax.Loop():
+        case tree.Loop():
             return 1 + size_of(node.operand)
-        case syntax.Bind():
+        case tree.Bind():
             return 1 + size_of(node.value) + size_of(node.body)
     return 1
 
 
-def _loop(node: syntax.Loop) -> Run:
+def _loop(node: tree.Loop) -> Run:
     operand, body = build(node.operand), build(node.body)
     condition = build(node.condition) if node.condition else None
     first = node.variables[0]
@@ -449,7 +449,7 @@ _COMPREHENSIONS: dict[str, Callable[[Any, Env, str, Run | None, Run], Any]] = {
 }
 
 
-def _bind(node: syntax.Bind) -> Run:
+def _bind(node: tree.Bind) -> Run:
     value, body, name, how = build(node.value), build(node.body), node.name, node.optional
 
     def run(env: Env) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headwater.kube.schema.cel import syntax
+from headwater.kube.schema.cel import syntax, tree
 from headwater.kube.schema.cel.checking import check
 from headwater.kube.schema.cel.evaluation import METER, CostError, Meter, Run, build
 from headwater.kube.schema.cel.types import Type
@@ -60,9 +60,9 @@ def _names(node: Any) -> frozenset[str]:
     pending: list[Any] = [node]
     while pending:
         one = pending.pop()
-        if isinstance(one, syntax.Name):
+        if isinstance(one, tree.Name):
             found.add(one.name)
-        if isinstance(one, syntax.Node):
+        if isinstance(one, tree.Node):
             pending += [getattr(one, name) for name in one.__slots__]
         elif isinstance(one, list | tuple):
             pending += one
