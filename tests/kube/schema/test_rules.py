@@ -384,3 +384,12 @@ def test_a_definition_stays_what_it_defines() -> None:
     new = definition(scope="Cluster")
     causes = validate_update(resources.CUSTOM_RESOURCE_DEFINITIONS, definition(), new)
     assert [cause.field for cause in causes] == ["spec.scope"]
+
+
+@pytest.mark.parametrize("path", ["/etc/cron.d/x", "../x", "a/../../x"])
+@pytest.mark.parametrize("kind", ["secret", "configMap", "downwardAPI", "serviceAccountToken"])
+def test_no_projected_file_leads_out_of_its_volume(kind: str, path: str) -> None:
+    source = {"path": path} if kind == "serviceAccountToken" else {"name": "n", "items": [{"key": "k", "path": path}]}
+    volume = {"name": "v", "projected": {"sources": [{kind: source}]}}
+    (cause,) = said(resources.PODS, pod(containers=[{"name": "a", "image": "x"}], volumes=[volume]))
+    assert cause.startswith(f"spec.volumes[0].projected.sources[0].{kind}")

@@ -1,5 +1,6 @@
 """The rules for pods, and for the pod templates of workloads."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from headwater.kube.meta.errors import Cause
@@ -224,6 +225,18 @@ def _volumes(volumes: list[dict[str, Any]], path: str) -> list[Cause]:
                 if not item.get("path"):
                     causes.append(required(f"{where}.path"))
                 causes += _inside(item.get("path"), f"{where}.path")
+        causes += _projections((volume.get("projected") or {}).get("sources") or (), f"{at}.projected.sources")
+    return causes
+
+
+def _projections(sources: Iterable[dict[str, Any]], path: str) -> list[Cause]:
+    causes: list[Cause] = []
+    for index, source in enumerate(sources):
+        for kind in ("secret", "configMap", "downwardAPI"):
+            for number, item in enumerate((source.get(kind) or {}).get("items") or ()):
+                causes += _inside(item.get("path"), f"{path}[{index}].{kind}.items[{number}].path")
+        for kind in ("serviceAccountToken", "clusterTrustBundle"):
+            causes += _inside((source.get(kind) or {}).get("path"), f"{path}[{index}].{kind}.path")
     return causes
 
 
