@@ -16,23 +16,38 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from headwater.kube.schema.cel import kubernetes
+from headwater.kube.schema.cel.texts import (
+    char_at,
+    find_all,
+    format_text,
+    index_of,
+    join_texts,
+    last_index_of,
+    lowered,
+    needs_text,
+    pattern_of,
+    quote,
+    raised,
+    replace_text,
+    reversed_of,
+    split_text,
+    substring,
+    text_of,
+)
 from headwater.kube.schema.cel.values import (
     NONE,
     CelError,
-    Opaque,
     Optional,
     TypeName,
     UInt,
     arithmetic,
     compare,
     contains,
-    equal,
     integer,
     is_number,
     no_overload,
     type_of,
 )
-from headwater.kube.schema.scalars import compile_pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +72,6 @@ def _size(value: Any) -> int:
     if isinstance(value, str | bytes | list | dict):
         return len(value)
     raise no_overload("size", value)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    raise TypeError
 
 
 def _int(value: Any) -> int:
@@ -99,30 +108,6 @@ def _bool(value: Any) -> bool:
     raise CelError(f"type conversion error from '{type_of(value)}' to 'bool'")
 
 
-def text_of(value: Any) -> str:
-    """Convert to a string, as ``string()`` does. Raises ``CelError``."""
-    match value:
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return repr(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)
-        case int():
-            return str(int(value))
-        case bytes():
-            return value.decode()
-        case datetime():
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        case timedelta():
-            seconds = value / timedelta(seconds=1)
-            return f"{int(seconds) if seconds == int(seconds) else seconds}s"
-        case Opaque():
-            return str(value)
-    raise no_overload("string", value)
-
-
-_LONGEST = 10_000_000
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -131,7 +116,7 @@ def duration(value: Any) -> timedelta:
     """Read a Go duration (``1h30m``). Raises ``CelError``."""
     if isinstance(value, timedelta):
         return value
-    text = _text(value)
+    text = needs_text(value)
     sign, rest = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
     if rest != "0" and not re.fullmatch(f"(?:{_DURATION.pattern})+", rest):
         raise CelError(f'invalid duration: "{text}"')
@@ -145,7 +130,7 @@ def timestamp(value: Any) -> datetime:
     if isinstance(value, int) and not isinstance(value, bool):
         return datetime.fromtimestamp(value, UTC)
     try:
-        found = datetime.fromisoformat(_text(value))
+        found = datetime.fromisoformat(needs_text(value))
     except ValueError:
         found = None
     if found is None or found.tzinfo is None or len(value) < 20:
@@ -170,145 +155,9 @@ def _clock_part(of_time: Callable[[datetime], int], of_duration: Callable[[timed
     return part
 
 
-def _pattern(text: str) -> re.Pattern[str]:
-    pattern = compile_pattern(text)
-    if pattern is None:
-        raise CelError(f"error parsing regexp: `{text}`")
-    return pattern
-
-
-def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
-    found = [match[0] for match in _pattern(pattern).finditer(text)]
-    return found if limit < 0 else found[:limit]
-
-
-def _position(value: int, text: str) -> int:
-    if not 0 <= value <= len(text):
-        raise CelError(f"index out of range: {value}")
-    return value
-
-
-def _char_at(text: str, at: int) -> str:
-    return _text(text)[_position(at, text) :][:1]
-
-
-def _index_of(value: Any, wanted: Any, start: int = 0) -> int:
-    if isinstance(value, list):
-        return next((at for at, item in enumerate(value) if equal(item, wanted)), -1)
-    return _text(value).find(_text(wanted), _position(start, value))
-
-
-def _last_index_of(value: Any, wanted: Any, start: int | None = None) -> int:
-    if isinstance(value, list):
-        return next((at for at in range(len(value) - 1, -1, -1) if equal(value[at], wanted)), -1)
-    if start is None:
-        return _text(value).rfind(_text(wanted))
-    return _text(value).rfind(wanted, 0, _position(start, value) + len(wanted))
-
-
-def _substring(text: str, start: int, end: int | None = None) -> str:
-    end = len(text) if end is None else end
-    if not 0 <= start <= end <= len(text):
-        raise CelError(f"index out of range: {start if start > len(text) or start < 0 else end}")
-    return _text(text)[start:end]
-
-
-def _replace(text: str, old: str, new: str, limit: int = -1) -> str:
-    count = _text(text).count(old)
-    _fits(len(text) + (min(count, limit) if limit >= 0 else count) * len(new))
-    return text.replace(old, new, limit)
-
-
-def _join(items: list[Any], separator: str = "") -> str:
-    _fits(sum(len(_text(item)) + len(_text(separator)) for item in items))
-    return separator.join(items)
-
-
-def _fits(length: int) -> None:
-    if length > _LONGEST:
-        raise CelError(f"the text would be longer than {_LONGEST} characters")
-
-
-def _split(text: str, separator: str, limit: int = -1) -> list[str]:
-    if limit == 0:
-        return []
-    if separator == "":
-        letters = list(_text(text))
-        return letters if limit < 0 or len(letters) <= limit else [*letters[: limit - 1], "".join(letters[limit - 1 :])]
-    return _text(text).split(separator, limit - 1 if limit > 0 else -1)
-
-
-def _reverse(value: Any) -> Any:
-    if isinstance(value, str | list):
-        return value[::-1]
-    raise TypeError
-
-
-def _lowered(text: str) -> str:
-    return "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in text)
-
-
-def _raised(text: str) -> str:
-    return "".join(chr(ord(letter) - 32) if "a" <= letter <= "z" else letter for letter in text)
-
-
-def _quote(text: str) -> str:
-    names = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b", "\f": "\\f"}
-    return '"' + "".join(names.get(letter, letter) for letter in text) + '"'
-
-
-def _format(text: str, values: list[Any]) -> str:
-    left = list(values)
-    length = len(text)
-
-    def one(match: re.Match[str]) -> str:
-        if match[0] == "%%":
-            return "%"
-        if not left:
-            raise CelError(f"index {len(values)} out of range")
-        nonlocal length
-        said = _formatted(left.pop(0), match[2], match[1])
-        length += len(said)
-        _fits(length)
-        return said
-
-    return re.sub(r"%%|%(\.\d+)?([a-zA-Z])", one, text)
-
-
-def _formatted(value: Any, verb: str, precision: str | None) -> str:
-    digits = min(int(precision[1:4]), 100) if precision else 6
-    match verb:
-        case "s":
-            return _shown(value)
-        case "d" if is_number(value):
-            return _shown(value)
-        case "f" if is_number(value):
-            return f"{value:.{digits}f}"
-        case "e" if is_number(value):
-            return f"{value:.{digits}e}"
-        case "b" if isinstance(value, int):
-            return f"{int(value):b}"
-        case "o" if isinstance(value, int):
-            return f"{value:o}"
-        case "x" | "X":
-            if isinstance(value, str):
-                value = value.encode()
-            shown = value.hex() if isinstance(value, bytes) else f"{value:x}"
-            return shown.upper() if verb == "X" else shown
-    raise CelError(f"unrecognized formatting clause: %{verb} of {type_of(value)}")
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return "[" + ", ".join(_shown(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_shown(key)}: {_shown(item)}" for key, item in sorted(value.items())) + "}"
-    return "null" if value is None else value.name if isinstance(value, TypeName) else text_of(value)
-
-
 def _contains(value: Any, wanted: Any) -> bool:
     if isinstance(value, str):
-        return _text(wanted) in value
+        return needs_text(wanted) in value
     raise TypeError
 
 
@@ -439,9 +288,9 @@ FUNCTIONS: dict[str, Function] = {
     "timestamp": Function(timestamp, "timestamp", (1, 1)),
     "dyn": Function(lambda value: value, "dyn", (1, 1)),
     "type": Function(lambda value: TypeName(type_of(value)), "type", (1, 1)),
-    "startsWith": Function(lambda text, prefix: _text(text).startswith(_text(prefix)), "bool", (2, 2)),
-    "endsWith": Function(lambda text, suffix: _text(text).endswith(_text(suffix)), "bool", (2, 2)),
-    "matches": Function(lambda text, pattern: _pattern(pattern).search(_text(text)) is not None, "bool", (2, 2)),
+    "startsWith": Function(lambda text, prefix: needs_text(text).startswith(needs_text(prefix)), "bool", (2, 2)),
+    "endsWith": Function(lambda text, suffix: needs_text(text).endswith(needs_text(suffix)), "bool", (2, 2)),
+    "matches": Function(lambda text, pattern: pattern_of(pattern).search(needs_text(text)) is not None, "bool", (2, 2)),
     "getFullYear": Function(_clock_part(lambda time: time.year), "int", (1, 2)),
     "getMonth": Function(_clock_part(lambda time: time.month - 1), "int", (1, 2)),
     "getDayOfMonth": Function(_clock_part(lambda time: time.day - 1), "int", (1, 2)),
@@ -455,21 +304,21 @@ FUNCTIONS: dict[str, Function] = {
         _clock_part(lambda time: time.microsecond // 1000, lambda span: span.microseconds // 1000), "int"
     ),
     # strings
-    "charAt": Function(_char_at, "string", (2, 2)),
-    "indexOf": Function(_index_of, "int", (2, 3)),
-    "lastIndexOf": Function(_last_index_of, "int", (2, 3)),
-    "lowerAscii": Function(_lowered, "string", (1, 1)),
-    "upperAscii": Function(_raised, "string", (1, 1)),
-    "replace": Function(_replace, "string", (3, 4)),
-    "split": Function(_split, "list", (2, 3)),
-    "substring": Function(_substring, "string", (2, 3)),
-    "trim": Function(lambda text: _text(text).strip(), "string", (1, 1)),
-    "join": Function(_join, "string", (1, 2)),
-    "reverse": Function(_reverse, "dyn", (1, 1)),
-    "format": Function(_format, "string", (2, 2)),
-    "strings.quote": Function(_quote, "string", (1, 1)),
-    "find": Function(lambda text, pattern: next(iter(_find_all(text, pattern, 1)), ""), "string", (2, 2)),
-    "findAll": Function(_find_all, "list", (2, 3)),
+    "charAt": Function(char_at, "string", (2, 2)),
+    "indexOf": Function(index_of, "int", (2, 3)),
+    "lastIndexOf": Function(last_index_of, "int", (2, 3)),
+    "lowerAscii": Function(lowered, "string", (1, 1)),
+    "upperAscii": Function(raised, "string", (1, 1)),
+    "replace": Function(replace_text, "string", (3, 4)),
+    "split": Function(split_text, "list", (2, 3)),
+    "substring": Function(substring, "string", (2, 3)),
+    "trim": Function(lambda text: needs_text(text).strip(), "string", (1, 1)),
+    "join": Function(join_texts, "string", (1, 2)),
+    "reverse": Function(reversed_of, "dyn", (1, 1)),
+    "format": Function(format_text, "string", (2, 2)),
+    "strings.quote": Function(quote, "string", (1, 1)),
+    "find": Function(lambda text, pattern: next(iter(find_all(text, pattern, 1)), ""), "string", (2, 2)),
+    "findAll": Function(find_all, "list", (2, 3)),
     # lists
     "sum": Function(_sum, "dyn", (1, 1)),
     "min": Function(_extreme(-1), "dyn", (1, 1)),
