@@ -33,10 +33,12 @@ assert patched.spec.template.spec.containers[0].image == "two"
 assert patched.spec.template.spec.containers[0].env[0].name == "A", "a strategic merge keeps what it does not name"
 scale = apps.read_namespaced_deployment_scale("web", "team")
 scale.spec.replicas = 5
+scale.metadata.resource_version = None  # the controller writes at the same time
 apps.replace_namespaced_deployment_scale("web", "team", scale)
 assert apps.patch_namespaced_deployment_scale("web", "team", {"spec": {"replicas": 6}}).spec.replicas == 6
 status = apps.read_namespaced_deployment_status("web", "team")
 status.status.replicas = 6
+status.metadata.resource_version = None
 assert apps.replace_namespaced_deployment_status("web", "team", status).status.replicas == 6
 operations = [{"op": "replace", "path": "/spec/replicas", "value": 1}]
 assert apps.patch_namespaced_deployment("web", "team", operations).spec.replicas == 1

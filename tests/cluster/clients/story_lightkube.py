@@ -35,6 +35,7 @@ web = {
 client.create(Deployment.from_dict(web))
 scale = client.get(Deployment.Scale, "web", namespace="team")
 scale.spec = ScaleSpec(replicas=4)
+scale.metadata.resourceVersion = None  # the controller writes at the same time
 assert client.replace(scale, name="web", namespace="team").spec.replicas == 4
 client.create(ConfigMap(metadata=ObjectMeta(name="c", namespace="team"), data={"a": "1"}))
 held = client.get(ConfigMap, "c", namespace="team")
