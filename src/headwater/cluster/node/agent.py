@@ -17,7 +17,7 @@ from headwater.cluster.node.environment import Facts
 from headwater.cluster.node.environments import Environments
 from headwater.cluster.node.execution import execute
 from headwater.cluster.node.images import ImageMap
-from headwater.cluster.node.layout import Layout, PodDirectory
+from headwater.cluster.node.layout import Layout, PodDirectory, has_id_ranges
 from headwater.cluster.node.logs import read_log
 from headwater.cluster.node.pythons import find_pythons
 from headwater.cluster.node.runtime import Runtime, ShimError, load_records
@@ -211,7 +211,7 @@ class NodeAgent:
     def _make_services(self, tier: Tier, capacity: Mapping[str, str]) -> Services:
         facts = Facts(address=self.settings.address, allocatable=capacity)
         ids = None
-        if tier.sandboxed and os.getuid() == 0:
+        if tier.sandboxed and has_id_ranges():
             ids = IdRanges(self._layout.root / "id-ranges.json")
             ids.load()
         volumes = Volumes(

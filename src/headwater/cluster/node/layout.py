@@ -21,6 +21,20 @@ ID_BASE = 0x70000000
 ID_RANGE = 65536
 
 
+def has_id_ranges(owner: int | None = None, table: Path = Path("/proc/self/uid_map")) -> bool:
+    """Tell whether this process may give pods user ids of their own: root may, where the ids are there to be given.
+
+    In a container that an ordinary user started, root is that user, and only few ids exist (user_namespaces(7)).
+    """
+    if (os.getuid() if owner is None else owner) != 0:
+        return False
+    try:
+        rows = [tuple(map(int, line.split())) for line in table.read_text().splitlines()]
+    except OSError:
+        return True
+    return any(first <= ID_BASE < first + count for first, _, count in rows)
+
+
 @dataclass(frozen=True, slots=True)
 class PodDirectory:
     """One pod's files."""

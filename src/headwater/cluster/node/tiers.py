@@ -51,18 +51,37 @@ def probe(wanted: str | None = None) -> Tier:
         problem = str(error)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    return Tier("plain", problem) if problem else Tier("sandboxed")
+    return Tier("plain", in_words(problem, chrooted=_is_chrooted())) if problem else Tier("sandboxed")
+
+
+def in_words(problem: str, *, chrooted: bool) -> str:
+    """Say what the kernel's refusal means where that is known; unshare(2) lists the errors."""
+    if chrooted:
+        return f"this is a chroot, where the kernel makes no sandbox ({problem})"
+    if "unshare: No space left on device" in problem:
+        return "no more user namespaces are allowed here (see user.max_user_namespaces)"
+    if "unshare: Operation not permitted" in problem:
+        return "this system does not let this user make namespaces"
+    return problem
+
+
+def _is_chrooted() -> bool:
+    """Tell whether nothing is mounted at the root directory, as in most chroots."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return False
+    return not any(line.split()[4] == "/" for line in mounts)
 
 
 def _try(directory: Path) -> str:
     """Run the base interpreter in a sandbox; return what went wrong, or nothing."""
     import json
 
-    from headwater.cluster.node.layout import ID_BASE
+    from headwater.cluster.node.layout import ID_BASE, has_id_ranges
     from headwater.cluster.node.zygote import spawn_zygote
 
     base = Path(sys.base_prefix)
-    root = os.getuid() == 0
     container = {
         "name": "probe",
         "attempt": 0,
@@ -78,7 +97,7 @@ def _try(directory: Path) -> str:
         "uid": "probe",
         "hostname": "probe",
         "sandboxed": True,
-        "id_base": ID_BASE if root else None,
+        "id_base": ID_BASE if has_id_ranges() else None,
         "start": [container],
     }
     (directory / "spec.json").write_text(json.dumps(pod))
