@@ -6,6 +6,7 @@ They know the API only through a ``Client`` and informers, and could run outside
 from headwater.cluster.controllers.cronjob.reconciler import cron_job_controller
 from headwater.cluster.controllers.daemonset import daemon_set_controller
 from headwater.cluster.controllers.deployment.reconciler import deployment_controller
+from headwater.cluster.controllers.disruption import disruption_controller
 from headwater.cluster.controllers.endpoints import endpoints_controller
 from headwater.cluster.controllers.garbage import garbage_controller
 from headwater.cluster.controllers.graph import OwnerGraph
@@ -43,6 +44,7 @@ def build(
         stateful_set_controller(client, informers, recorder.named("statefulset-controller"), clock),
         daemon_set_controller(client, informers, recorder.named("daemonset-controller"), clock),
         endpoints_controller(client, informers),
+        disruption_controller(client, informers, clock),
         garbage_controller(client, graph, recorder.named("garbage-collector-controller")),
         pod_collector(client, informers, clock),
         quota_controller(client, informers, graph, clock),
