@@ -27,17 +27,18 @@ lint: $(VENV)/.dev ## Check style, types and layers
 bench: $(VENV)/.dev ## Measure against what users would pick instead; prints ratios
 	$(BIN)/python -m benchmarks
 
-$(VENV)/bin/python:
+# pip is what is written last: an environment without it is one whose making was cut short, and is made again.
+$(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headwater needs Python 3.11 or newer; this is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
 	@echo "Creating the environment $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.headwater: $(VENV)/bin/python pyproject.toml requirements.lock hatch_build.py
+$(VENV)/.headwater: $(VENV)/bin/pip pyproject.toml requirements.lock hatch_build.py
 	@echo "Installing Headwater (about half a minute the first time)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml requirements.lock hatch_build.py
+$(VENV)/.dev: $(VENV)/bin/pip pyproject.toml requirements.lock hatch_build.py
 	@echo "Installing Headwater and what its tests need"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
 	@touch $@ $(VENV)/.headwater
