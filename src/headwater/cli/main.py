@@ -5,6 +5,7 @@ user can mend is one sentence on standard error and exit status 1; a traceback h
 """
 
 import json
+import shlex
 import shutil
 import sys
 import time
@@ -137,7 +138,7 @@ def _announce(home: Home, login: daemon.FirstLogin | None) -> None:
     if login is not None:
         typer.echo(f"  User         {login.user}")
         typer.echo(f"  Password     {login.password}    (shown this once; keep it)")
-    typer.echo(f"  Kubernetes   export KUBECONFIG={state.kubeconfig}")
+    typer.echo(f"  Kubernetes   export KUBECONFIG={shlex.quote(state.kubeconfig)}")
     typer.echo("  SDK token    headwater token")
     if state.isolation != "sandboxed":
         typer.echo(f"\n  Pods are not isolated from one another: {state.isolation_reason}")
