@@ -58,6 +58,15 @@ class Platform:
     def token(self) -> str:
         return self.run("token").stdout.strip()
 
+    def sdk_environment(self) -> dict[str, str]:
+        """Return what a script with the SDK is given: where the gateway is, and a token for it."""
+        return {
+            **{name: value for name, value in self.environment.items() if not name.startswith("PYTHON")},
+            "HOME": str(self.home.parent),
+            "KF_PIPELINES_ENDPOINT": self.gateway_url,
+            "HEADWATER_TOKEN": self.token(),
+        }
+
     def kubectl(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess:
         """Run the stock kubectl as the administrator; a machine without it skips the test here."""
         if shutil.which("kubectl") is None:

@@ -19,14 +19,8 @@ def test_every_example_is_named_on_the_page():
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", ["hello.py", "fan_out.py", "container.py"])
 def test_a_pipeline_example_succeeds(name: str, running, sdk: Path, tmp_path: Path):
-    environment = {
-        **{key: value for key, value in running.environment.items() if not key.startswith("PYTHON")},
-        "KF_PIPELINES_ENDPOINT": running.gateway_url,
-        "HEADWATER_TOKEN": running.token(),
-        "HOME": str(tmp_path),
-    }
     done = subprocess.run(
-        [sdk, EXAMPLES / name], env=environment, capture_output=True, text=True, timeout=200, check=False
+        [sdk, EXAMPLES / name], env=running.sdk_environment(), capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -44,13 +44,8 @@ print("run", run.run_id)
 def submit(platform, sdk: Path, seed: int) -> str:
     import headwater.cli.demo as demo
 
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
-        "KF_PIPELINES_ENDPOINT": platform.gateway_url,
-        "HEADWATER_TOKEN": platform.token(),
-    }
     command = [sdk, "-c", SUBMIT, str(Path(demo.__file__).parent), str(seed)]
-    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(command, env=platform.sdk_environment(), capture_output=True, text=True, check=True).stdout
     return next(line.split()[1] for line in said.splitlines() if line.startswith("run "))
 
 

@@ -16,15 +16,14 @@ def test_a_pipeline_runs_on_the_plain_tier(platform_in, sdk: Path, tmp_path: Pat
     try:
         assert "not isolated" in platform.up()
         assert platform.status()["isolation"] == "plain"
-        environment = {
-            **{name: value for name, value in platform.environment.items() if not name.startswith("PYTHON")},
-            "KF_PIPELINES_ENDPOINT": platform.gateway_url,
-            "HEADWATER_TOKEN": platform.token(),
-            "HOME": str(tmp_path),
-        }
         for name in ("container.py", "fan_out.py"):
             done = subprocess.run(
-                [sdk, EXAMPLES / name], env=environment, capture_output=True, text=True, timeout=200, check=False
+                [sdk, EXAMPLES / name],
+                env=platform.sdk_environment(),
+                capture_output=True,
+                text=True,
+                timeout=200,
+                check=False,
             )
             assert done.returncode == 0, done.stdout + done.stderr
     finally:

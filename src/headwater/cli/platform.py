@@ -136,9 +136,10 @@ class Platform:
             port=self._ports.gateway,
             names=os.environ.get("HEADWATER_HOSTS", "").split(","),
         )
-        login = await _first_login(users)
         await gateway.start()
         self._parts.push_async_callback(gateway.stop)
+        # Last, since the password is said only once: a start that fails must not have used it up.
+        login = await _first_login(users)
         return Ready(gateway.url, cluster.url, cluster.tier, login)
 
     def _migrate(self, database: Database) -> None:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import yaml
-
 from headwater.cluster.apiserver.authn.authenticator import Authenticator
 from headwater.cluster.apiserver.authn.reviews import register_authentication_reviews
 from headwater.cluster.apiserver.authn.tokens import BoundObject, TokenIssuer
@@ -150,7 +148,7 @@ class EmbeddedCluster:
         self._parts.push_async_callback(manager.stop)
         await scheduler.start()
         self._parts.push_async_callback(scheduler.stop)
-        _write_private(settings.kubeconfig, yaml.safe_dump(pki.kubeconfig(self.url), sort_keys=False))
+        pki.write_kubeconfig(settings.kubeconfig, self.url)
 
 
 class _PodTokens:
@@ -171,10 +169,3 @@ class _PodTokens:
         return self._tokens.issue(
             service_account, namespace, uid_of(account.object), audiences, float(expires_in), pod=bound
         )
-
-
-def _write_private(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.touch(mode=0o600)
-    temporary.write_text(text)
-    temporary.replace(path)
